@@ -10,6 +10,8 @@ import resource
 import shutil
 import signal
 import time
+import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,7 +194,10 @@ def files(folder: Path) -> dict[str, str]:
 
 def forked(run: Callable[[], int]) -> int:
     """Start a function in a process of its own, which ends with what it returns."""
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # Python 3.12 warns where there are threads; those of a test's process do nothing meanwhile.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         return pid
     status = 70
@@ -201,8 +206,6 @@ def forked(run: Callable[[], int]) -> int:
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         os._exit(status)
@@ -211,9 +214,12 @@ def forked(run: Callable[[], int]) -> int:
 def serve() -> tuple[int, str]:
     """Start a web server in a process of its own; return its id and address."""
     reading, writing = os.pipe()
+    parent = os.getpid()
 
     def run() -> int:
         server = webserver.Server()
+        # Also where the campaign is killed.
+        server.service_actions = lambda: os.getppid() == parent or os._exit(0)
         os.write(writing, server.url.encode())
         os.close(writing)
         server.serve_forever()
