@@ -17,7 +17,7 @@ from pathlib import Path
 
 from faults.dying import Death
 from faults.hand import Hand
-from faults.world import PLENTY, World, disk, hold, until
+from faults.world import LONGEST_S, PLENTY, World, disk, hold, until
 from support import unprivileged
 
 SIGKILL, SIGTERM, SIGINT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
@@ -95,7 +95,7 @@ def a_while(rng: random.Random, longest_s: float = 5.0) -> float:
     SAME,
     "Its outputs, and nothing that the first one left. Until then, what was there before is. "
     "`export` and `unpack` refuse a folder that is already there: then it is whole.",
-    turns=300,
+    turns=340,
     by_hand=True,
 )
 def killed_command(hand: Hand, rng: random.Random) -> str:
@@ -156,12 +156,12 @@ def full_disk_command(hand: Hand, rng: random.Random) -> str:
     "killed-jobs",
     "Jobs are killed, out of memory for example",
     SAME,
-    turns=10,
+    turns=6,
 )
 def killed_jobs(world: World, rng: random.Random) -> str:
-    """Let most jobs of several runs die at random."""
+    """Let most jobs of two runs die at random."""
     state = begun(world, rng)
-    for _ in range(3):
+    for _ in range(2):
         deaths = {rule: [Death.drawn(rng) if rng.random() < 0.8 else None] * 2 for rule in RULES}
         world.disturbed(deaths)
     world.cure()
@@ -172,7 +172,7 @@ def killed_jobs(world: World, rng: random.Random) -> str:
     "ended-jobs",
     "Jobs are ended from outside (SIGTERM, SIGINT, SIGHUP), as a cluster does",
     SAME,
-    turns=3,
+    turns=2,
 )
 def ended_jobs(world: World, rng: random.Random) -> str:
     """Let most jobs of two runs be ended by signals that can be handled."""
@@ -192,7 +192,7 @@ def ended_jobs(world: World, rng: random.Random) -> str:
     "Snakemake is killed; its jobs go on",
     UNLOCK,
     f"{AS_EVER} Jobs that outlive their run drop what they made.",
-    turns=14,
+    turns=8,
 )
 def killed_snakemake(world: World, rng: random.Random) -> str:
     """Kill Snakemake at random, up to three times."""
@@ -211,7 +211,7 @@ def killed_snakemake(world: World, rng: random.Random) -> str:
     "killed-all",
     "The machine goes down: Snakemake and all jobs at once",
     UNLOCK,
-    turns=8,
+    turns=5,
 )
 def killed_all(world: World, rng: random.Random) -> str:
     """Kill everything at random."""
@@ -231,7 +231,7 @@ def killed_all(world: World, rng: random.Random) -> str:
     "interrupted",
     "The run is interrupted (Ctrl-C), or Snakemake is asked to end (SIGTERM)",
     SAME,
-    turns=4,
+    turns=3,
 )
 def interrupted(world: World, rng: random.Random) -> str:
     """Interrupt a run as a terminal does, or as a system does that shuts down."""
@@ -243,7 +243,7 @@ def interrupted(world: World, rng: random.Random) -> str:
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-    process.wait(timeout=120)
+    process.wait(timeout=LONGEST_S)
     world.deaths += 1
     world.cure()
     hold("--unlock" not in world.said(), f"a lock stays:\n{world.said()}")
@@ -254,7 +254,7 @@ def interrupted(world: World, rng: random.Random) -> str:
     "hung-up",
     "The terminal is closed, or the connection is lost (SIGHUP)",
     SAME,
-    turns=3,
+    turns=2,
 )
 def hung_up(world: World, rng: random.Random) -> str:
     """Hang up on a run as a terminal does that is closed."""
@@ -263,7 +263,7 @@ def hung_up(world: World, rng: random.Random) -> str:
     slept_s = a_while(rng, 10)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGHUP)
-    process.wait(timeout=120)
+    process.wait(timeout=LONGEST_S)
     world.deaths += 1
     world.cure()
     return f"{state}, after {slept_s:.2f} s"
@@ -273,7 +273,7 @@ def hung_up(world: World, rng: random.Random) -> str:
     "killed-ffmpeg",
     "ffmpeg is killed, or crashes",
     SAME,
-    turns=4,
+    turns=2,
 )
 def killed_ffmpeg(world: World, rng: random.Random) -> str:
     """Kill each ffmpeg of a run."""
@@ -293,7 +293,7 @@ def killed_ffmpeg(world: World, rng: random.Random) -> str:
     "ffmpeg hangs, and the job or the run is ended",
     UNLOCK,
     f"{AS_EVER} The ffmpeg that hung has ended.",
-    turns=4,
+    turns=2,
 )
 def hung_ffmpeg(world: World, rng: random.Random) -> str:
     """Stop an ffmpeg, then kill its job, or interrupt the run."""
@@ -339,7 +339,7 @@ def _hangs(job: int) -> bool:
     "The disk is full during a run, also for Snakemake's own records",
     "Make room, run the same command again; if it says that the directory is locked, `--unlock` "
     "first.",
-    turns=8,
+    turns=5,
 )
 def full_disk(world: World, rng: random.Random) -> str:
     """Give a run less room than it needs: on a disk of its own, or in each file."""
@@ -367,7 +367,7 @@ def full_disk(world: World, rng: random.Random) -> str:
     "read-only-results",
     "The results, or all of the folder, cannot be written",
     "Make the folder writable, run the same command again.",
-    turns=3,
+    turns=2,
 )
 def read_only_results(world: World, rng: random.Random) -> str:
     """Make a disk read-only, during a run or before; or take away the right to write."""
@@ -385,7 +385,7 @@ def read_only_results(world: World, rng: random.Random) -> str:
         else:
             seal(world.folder, 0o555)
         if process is not None:
-            process.wait(timeout=120)
+            process.wait(timeout=LONGEST_S)
         since = len(world.said())
         status = world.run(cold=True, before=[] if change else unprivileged())
         hold("Traceback" not in world.said()[since:], world.said()[since:])
@@ -410,7 +410,7 @@ def seal(folder: Path, mode: int) -> None:
     "Config or annotation are edited during a run",
     SAME,
     "The bytes of a run that had the new files from the start.",
-    turns=4,
+    turns=2,
 )
 def edited_inputs(world: World, rng: random.Random) -> str:
     """Edit config and annotation while a run is under way."""
@@ -418,7 +418,7 @@ def edited_inputs(world: World, rng: random.Random) -> str:
     process = world.start()
     slept_s = a_while(rng, 8)
     world.edit()
-    process.wait(timeout=120)
+    process.wait(timeout=LONGEST_S)
     world.cure()
     return f"after {slept_s:.2f} s"
 
@@ -427,7 +427,7 @@ def edited_inputs(world: World, rng: random.Random) -> str:
     "damaged-input",
     "A recording, an annotation or the table is truncated, removed or replaced during a run",
     "Put the file back, run the same command again.",
-    turns=6,
+    turns=4,
 )
 def damaged_input(world: World, rng: random.Random) -> str:
     """Damage an input while a run is under way, and put it back."""
@@ -446,7 +446,7 @@ def damaged_input(world: World, rng: random.Random) -> str:
     else:
         path.with_name("new").write_bytes(content[::-1])
         path.with_name("new").replace(path)
-    process.wait(timeout=120)
+    process.wait(timeout=LONGEST_S)
     world.run()
     path.write_bytes(content)
     world.cure()
@@ -457,7 +457,7 @@ def damaged_input(world: World, rng: random.Random) -> str:
     "two-at-once",
     "The same run is started twice in one folder",
     "Wait for the first one. If both have ended: run the same command again.",
-    turns=5,
+    turns=3,
 )
 def two_at_once(world: World, rng: random.Random) -> str:
     """Start two runs, at once or one after the other."""
@@ -466,7 +466,7 @@ def two_at_once(world: World, rng: random.Random) -> str:
     one = world.start()
     time.sleep(after_s)
     other = world.start()
-    ends = [process.wait(timeout=120) for process in (one, other)]
+    ends = [process.wait(timeout=LONGEST_S) for process in (one, other)]
     hold(0 in ends, f"both runs fail, {ends}:\n{world.said()}")
     world.cure()
     return f"{state}, {after_s:.2f} s apart → {ends}"
@@ -477,7 +477,7 @@ def two_at_once(world: World, rng: random.Random) -> str:
     "Two data sets are built at once from the same recordings",
     "Nothing: neither concerns the other.",
     "Each is as if it were alone.",
-    turns=2,
+    turns=1,
 )
 def common_source(world: World, rng: random.Random) -> str:
     """Build two data sets whose recordings are in one folder, side by side."""
@@ -488,7 +488,7 @@ def common_source(world: World, rng: random.Random) -> str:
     (other.folder / "raw").symlink_to(world.folder / "raw")
     runs = [world.start(), other.start()]
     try:
-        hold([run.wait(timeout=120) for run in runs] == [0, 0], world.said() + other.said())
+        hold([run.wait(timeout=LONGEST_S) for run in runs] == [0, 0], world.said() + other.said())
         other.check()
     finally:
         other.end()
@@ -499,7 +499,7 @@ def common_source(world: World, rng: random.Random) -> str:
     "jumping-clock",
     "The clock of the machine jumps, forwards or backwards, or its time zone changes",
     SAME,
-    turns=6,
+    turns=2,
 )
 def jumping_clock(world: World, rng: random.Random) -> str:
     """Run under other clocks, one after the other, with inputs of any time."""
@@ -537,7 +537,7 @@ def clock(days: int, **more: str) -> dict[str, str]:
     "lost-records",
     "The folder `.snakemake` is lost",
     "Run the same command again; with `--forceall` if the config was edited since the last run.",
-    turns=4,
+    turns=2,
 )
 def lost_records(world: World, rng: random.Random) -> str:
     """Remove Snakemake's records after a run that was cut off, or that had ended."""
@@ -558,7 +558,7 @@ def lost_records(world: World, rng: random.Random) -> str:
     "circular-link",
     "A link in the results, or to a recording, leads in a circle",
     "Remove the link or put the file back, run the same command again.",
-    turns=3,
+    turns=2,
 )
 def circular_link(world: World, rng: random.Random) -> str:
     """Put a link to itself in the place of a folder of results, or of a recording."""
@@ -583,7 +583,7 @@ def circular_link(world: World, rng: random.Random) -> str:
     "closed-output",
     "What reads the messages of a run ends (`| head`)",
     UNLOCK,
-    turns=3,
+    turns=2,
 )
 def closed_output(world: World, rng: random.Random) -> str:
     """Close the pipe into which a run writes after some of its lines."""
@@ -593,7 +593,7 @@ def closed_output(world: World, rng: random.Random) -> str:
     with process.stdout as pipe:
         for _ in range(lines):
             pipe.readline()
-    status = process.wait(timeout=120)
+    status = process.wait(timeout=LONGEST_S)
     world.cure()
     return f"{state}, after {lines} lines → {status}"
 

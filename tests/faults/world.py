@@ -54,11 +54,12 @@ OWN = {"config.yaml", "one.toml", "raw", "recordings.tsv", "results", ".snakemak
 """What is in the folder of a data set; whatever else comes there is a stray file."""
 TOLD = ("logs/", "benchmarks/")
 """Files that tell how a run went, of which no two are alike."""
+LONGEST_S = 600
+"""How long anything may take, seconds; the machine may be busy with something else."""
 PLENTY = 1 << 30
 """Bytes that are enough for anything here."""
 _KEPT = "kept-by-workflow"
 _PAGE_BYTES = 4096
-_LONGEST_S = 180
 
 
 class BrokenError(AssertionError):
@@ -71,7 +72,7 @@ def hold(condition: object, message: str) -> None:
         raise BrokenError(message)
 
 
-def until(reached: Callable[[], object], what: str, longest_s: float = _LONGEST_S) -> None:
+def until(reached: Callable[[], object], what: str, longest_s: float = LONGEST_S) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + longest_s
     while not reached():
@@ -267,7 +268,7 @@ class World:
 
     def run(self, *arguments: str, **how: Any) -> int:
         """Run Snakemake to its end; return its exit status."""
-        return self.start(*arguments, **how).wait(timeout=_LONGEST_S)
+        return self.start(*arguments, **how).wait(timeout=LONGEST_S)
 
     def disturbed(self, deaths: Mapping[str, Iterable[Death | None]], **how: Any) -> int:
         """Run Snakemake while processes die as planned, and note how many did."""
