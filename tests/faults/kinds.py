@@ -581,7 +581,7 @@ def circular_link(world: World, rng: random.Random) -> str:
 
 @fault(
     "closed-output",
-    "What reads the messages of a run ends (`| head`)",
+    "What reads the messages of a run ends, as `head` does",
     UNLOCK,
     turns=2,
 )
