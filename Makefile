@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues train lint bench bench-memory bench-release fuzz clean
+.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test-venues: ## read a release with the libraries of its hosts and users, in an 
 
 test-slurm: ## run the workflow on a real Slurm, which root installs from Debian if there is none (3 minutes)
 	@PYTHON="$(PYTHON)" tools/slurm.sh
+SEED ?= $$RANDOM
+test-faults: setup ## disturb runs at random in every way (20 minutes; FAULTS=20 of them, KINDS=… only)
+	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m faults $(FAULTS:%=--turns %) --seed $(SEED) $(KINDS)
 
 train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
@@ -51,7 +54,6 @@ lint: setup ## check format, style, workflow and types
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/lint.sh
 
 FILES ?= 200000
-SEED ?= $$RANDOM
 fuzz: setup ## read damaged files of every kind and ask hostile servers, FILES=200000 times (10 minutes)
 	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m support.fuzz --files $(FILES) --seed $(SEED)
 

@@ -17,6 +17,7 @@ LONGEST = (
     "steps/test_memory",
     "release/test_open",
     "workflow/test_samples",
+    "faults/test_faults",
     "recordings/test_fuzz",
     "workflow/test_configs",
     "simulate/test_truth",

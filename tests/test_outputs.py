@@ -20,6 +20,10 @@ from evreel.outputs import (
     atomic,
     atomic_into,
     check_wanted,
+    end_run,
+    ended_in_order,
+    hold_run,
+    is_running,
     scratch_folder,
     scratch_path,
     start_run,
@@ -94,7 +98,7 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     assert run_python(DIES, final, how, check=False).returncode == code
     assert final.read_text() == "old"
     leftovers = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
-    assert [path.read_text() for path in leftovers] == ["half"]
+    assert sorted(path.read_text() for path in leftovers) == ["", "half"]  # and its lock
 
     start_run(tmp_path)
     with atomic(final) as (scratch,):
@@ -102,6 +106,18 @@ def test_atomic__keeps_what_was_there_when_the_process_is_killed(tmp_path, how, 
     assert final.read_text() == "new"
     left = [path for path in (tmp_path / SCRATCH).rglob("*") if path.is_file()]
     assert {path.read_text() for path in left} == {""}
+
+
+def test_atomic__removes_what_killed_processes_left_there_and_nothing_of_others(tmp_path):
+    with atomic(tmp_path / "other") as (other,):
+        other.write_text("other")
+        for how in ("kill", "exit"):
+            run_python(DIES, tmp_path / "x.txt", how, check=False)
+        assert len([*(tmp_path / SCRATCH).glob("*/x.txt")]) == 1  # the first one's is gone
+        with atomic(tmp_path / "x.txt") as (scratch,):
+            scratch.write_text("new")
+        assert [path.name for path in (tmp_path / SCRATCH).glob("*/*")] == ["other"]
+    assert below(tmp_path) == ["other", "x.txt"]
 
 
 def test_atomic__puts_nothing_under_a_name_if_a_process_was_killed(tmp_path):
@@ -364,6 +380,67 @@ def test_start_run__removes_what_a_dead_run_left(tmp_path):
     kept = "kept-by-workflow"
     assert below(tmp_path / SCRATCH) == sorted([kept, second, f"{second}/{kept}"])
     assert (tmp_path / "made" / "too" / SCRATCH / start_run(tmp_path / "made" / "too")).is_dir()
+
+
+ENDS = """
+import os, signal, sys, time
+from evreel.outputs import atomic, ended_in_order
+with ended_in_order(), atomic(sys.argv[1]) as (scratch,):
+    scratch.write_text("half")
+    os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal__that_can_be_handled_leaves_nothing_half_written(tmp_path, name):
+    ended = run_python(ENDS, tmp_path / "x", name, check=False).returncode
+    assert ended == 128 + signal.Signals[name]
+    assert below(tmp_path) == []
+
+
+def test_signals__that_are_handled_or_ignored_stay_so():
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("handled"))
+    ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_in_order():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGHUP, ignored)
+    assert seen == ["handled"]
+
+
+def test_end_run__removes_what_killed_jobs_left(tmp_path, run):
+    before = below(tmp_path)
+    assert run_python(DIES, tmp_path / "x", "kill", check=False).returncode == -signal.SIGKILL
+    assert below(tmp_path) != before
+    end_run(tmp_path)
+    assert below(tmp_path) == before
+
+
+HOLDS = """
+import os, sys
+from pathlib import Path
+from evreel.outputs import hold_run
+held = hold_run(Path(sys.argv[1]))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_hold_run__lets_one_run_alone_have_the_results(tmp_path):
+    assert not is_running(tmp_path)
+    with hold_run(tmp_path):
+        assert is_running(tmp_path)
+        with pytest.raises(EvreelError, match=f"^{tmp_path}: another run is at work there. Wait"):
+            hold_run(tmp_path)
+        start_run(tmp_path)
+        assert is_running(tmp_path)
+    assert not is_running(tmp_path)
+    run_python(HOLDS, tmp_path, check=False)
+    hold_run(tmp_path).close()
 
 
 TAKEN = "[xy]: another run has started in .*; this job's output is no longer wanted"

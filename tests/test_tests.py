@@ -14,7 +14,9 @@ from support import ROOT
 TESTS = ROOT / "tests"
 FILES = sorted(TESTS.rglob("test_*.py"))
 IDS = [path.relative_to(TESTS).as_posix() for path in FILES]
-OTHER_ROOMS = {"support", "with_slurm", "with_torch", "in_browser", "venues", "workflow"}
+OTHER_ROOMS = {
+    *("support", "with_slurm", "with_torch", "in_browser", "venues", "workflow", "faults")
+}
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 A file or folder is written under a unique name in ``.evreel-tmp/`` and renamed when done. That
 folder is the nearest one that exists beside or above the output (a workflow makes one at the
-root of its results); if there is none, one is made beside the output and removed afterwards.
+root of its results); if there is none, one is made beside the output and removed afterwards. What
+a command that was killed left there is removed by the next one that writes there: a lock on a file
+beside each folder, which the system releases with the process, tells whether it is still in use.
 
 Each run of a workflow has its own folder in there, named by the environment variable
 ``EVREEL_RUN``, which jobs inherit. When the next run starts, it takes that folder away by one
@@ -27,14 +29,19 @@ import contextlib
 import ctypes
 import errno
 import os
+import platform
 import re
 import shutil
+import signal
 import stat
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import IO
 
 from evreel.errors import EvreelError, UsageError
+from evreel.system import lock
 
 SCRATCH = ".evreel-tmp"
 RUN = "EVREEL_RUN"
@@ -84,7 +91,9 @@ def _scratch_folders(path: Path) -> Iterator[Path]:
                 yield candidate
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system calls it when a disk is full, or what a user may have of it."""
+MAKE_ROOM = "Make room on the disk, and run again."
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -93,8 +102,8 @@ def refused(path: Path, error: OSError) -> EvreelError:
     """Return the error that says why the system lets nothing be written at `path`."""
     at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
     hint = "Choose another place for the output."
-    if error.errno in _FULL:
-        hint = "Make room on the disk, and run again."
+    if error.errno in FULL:
+        hint = MAKE_ROOM
     elif error.errno in _NO_FOLDER:
         hint = "A folder is needed there: move away the file or link of that name."
     elif error.errno in _CLOSED:
@@ -146,6 +155,74 @@ def check_writable(folder: Path) -> None:
         )
 
 
+@contextlib.contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, so that nothing half-written stays.
+
+    Signals that somebody handles or ignores already are left alone, as are those of a thread.
+    """
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        number = signal.Signals.__members__.get(name)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            with contextlib.suppress(ValueError):  # only the main thread may ask for it
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_running(root: Path) -> bool:
+    """Tell whether a run of the workflow that is at work holds the results in `root`."""
+    try:
+        with (root / SCRATCH / _KEEP).open("r+b") as file:
+            _lock(file)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def hold_run(root: Path) -> IO[bytes] | None:
+    """Hold the results in `root` for the run of a workflow.
+
+    Snakemake's own lock is of its working folder, is not there yet in the first moments of a run,
+    and stays when a run is killed. This one the system releases with the process.
+
+    Returns
+    -------
+    The file to keep open meanwhile; None where the system has no locks.
+
+    Raises
+    ------
+    EvreelError
+        If another run holds them, or nothing can be written there.
+    """
+    with _writing(root):
+        (root / SCRATCH).mkdir(parents=True, exist_ok=True)
+        file = (root / SCRATCH / _KEEP).open("ab")
+    try:
+        _lock(file)
+    except BlockingIOError as error:
+        file.close()
+        raise EvreelError(
+            "another run is at work there",
+            place=str(root),
+            hint="Wait until it has ended, then run the same command again.",
+        ) from error
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
 def start_run(root: Path, *logs: Path, name: str | None = None) -> str:
     """Take over ``root/.evreel-tmp`` for a new run of a workflow.
 
@@ -176,6 +253,15 @@ def start_run(root: Path, *logs: Path, name: str | None = None) -> str:
                     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
     with _writing(root):
         return _start_run(root, name or uuid.uuid4().hex)
+
+
+def end_run(root: Path) -> None:
+    """Remove what jobs of this run left in its scratch folder that were killed; no job may run."""
+    folder = root / SCRATCH / os.environ[RUN]
+    with contextlib.suppress(OSError):
+        for left in folder.iterdir():
+            if left.name != _KEEP:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _start_run(root: Path, run: str) -> str:
@@ -323,7 +409,7 @@ def scratch_path(final: Path) -> Iterator[Path]:
         )
     with _writing(final):
         run = _run_folder(final)
-        own = _own_folder(final) if run is None else run / uuid.uuid4().hex
+        own, held = _own_folder(final) if run is None else (run / uuid.uuid4().hex, None)
     try:
         if run is not None:
             with _writing(final):
@@ -335,21 +421,67 @@ def scratch_path(final: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(own, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty: a workflow's, or used by other outputs
+            if held is not None:
+                Path(held.name).unlink(missing_ok=True)
+                held.close()
             own.parent.rmdir()
 
 
-def _own_folder(final: Path) -> Path:
-    """Make a folder in the scratch folder that serves `final`, and that one if there is none."""
+def _own_folder(final: Path) -> tuple[Path, IO[bytes] | None]:
+    """Make a folder in the scratch folder that serves `final`, and that one if there is none.
+
+    Returns
+    -------
+    The folder, and the open file that tells others that it is in use.
+    """
     for attempts_left in reversed(range(_ATTEMPTS)):
         own = scratch_folder(final) / uuid.uuid4().hex
         try:
-            own.mkdir(parents=True)
+            own.parent.mkdir(parents=True, exist_ok=True)
+            held = _hold(own)
+            own.mkdir()
             break
         except FileNotFoundError:
             # Another output may finish and remove the scratch folder before it is used here.
             if not attempts_left:
                 raise
-    return own
+    _remove_dead(own.parent)
+    return own, held
+
+
+def _hold(own: Path) -> IO[bytes] | None:
+    """Lock a file beside a folder to be made; None where there are no locks: it is then kept."""
+    path = own.with_name(f"{own.name}{_held()}")
+    file = path.open("xb")
+    try:
+        _lock(file)
+        # Who saw it before it was locked may have removed it; the folder was not there then.
+        return file if path.exists() else None
+    except OSError:
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _held() -> str:
+    """Return how the name of such a file ends: others tell of processes of this machine alone."""
+    return f".{platform.node()}.in-use"
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file for this process; `OSError` if another one has it, or there are no locks."""
+    if not lock(file):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def _remove_dead(scratch: Path) -> None:
+    """Remove what commands left in a scratch folder that were killed on this machine."""
+    for path in scratch.iterdir():
+        own = path.with_name(path.name.removesuffix(_held()))
+        if own != path:
+            with contextlib.suppress(OSError), path.open("r+b") as file:
+                _lock(file)
+                shutil.rmtree(own, ignore_errors=True)
+                path.unlink()
 
 
 def _is_folder(path: Path) -> bool:

@@ -226,6 +226,11 @@ def test_job_without_a_message__is_told_by_how_it_ended(said, end, message):
     assert "SourceError: x\n" in said(f"{mine}{RULE}", "SourceError: x\n")
 
 
+def test_job_whose_input_was_cut__says_so(said):
+    text = said(f"{COMMAND.format(rule='acquire', end='died with <Signals.SIGBUS: 7>')}{RULE}", "")
+    assert "(SIGBUS): a file was cut short while it was read, or a disk failed." in text
+
+
 def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
     (tmp_path / "7.log").write_text(
         f"{COMMAND.format(rule='acquire', end='died with <Signals.SIGSEGV: 11>')}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evreel.dataset.job_records import is_recorded, mark_failed, recorded_params
+from evreel.dataset.job_records import is_recorded, mark_failed, record_params, recorded_params
 
 LOG = """\
 Error in rule annotate:
@@ -71,3 +71,17 @@ def test_mark_failed__leaves_a_record_alone_that_cannot_be_read(recorded):
     mark_failed(["run.log"])
     assert recorded_params("results/slices/a.h5") is None
     assert recorded_params("results/slices/a_bbox.npy") == ["'failed'"]
+
+
+def test_record_params__needs_no_room_on_a_full_disk(recorded, monkeypatch):
+    recorded("results/slices/a.h5", json.dumps({"params": ["1"], "rule": "annotate"}))
+    opened = Path.open
+
+    def full(path, mode="r", *arguments, **how):
+        assert mode in ("r", "rb", "r+b"), "a new file, or one that is emptied, needs room"
+        return opened(path, mode, *arguments, **how)
+
+    monkeypatch.setattr(Path, "open", full)
+    for params in (["1", "'x'"], ["2"]):
+        record_params("results/slices/a.h5", params)
+        assert recorded_params("results/slices/a.h5") == params

@@ -105,10 +105,11 @@ def test_watch__that_cannot_tell_does_not_end_the_run(clock, monkeypatch, capsys
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal__is_noted_and_does_what_it_did_before(number):
     noted, seen = [], []
-    old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    old = {each: signal.getsignal(each) for each in numbers}
     try:
         for each in old:
             signal.signal(each, lambda *_: seen.append("handled"))
@@ -122,6 +123,24 @@ def test_signal__is_noted_and_does_what_it_did_before(number):
             signal.signal(each, before)
     assert [one.signal for one in noted] == [number.name]
     assert seen == ["handled"]
+
+
+def test_closed_terminal__ends_a_run_as_it_ends_when_it_is_asked_to():
+    noted, seen = [], []
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    old = {each: signal.getsignal(each) for each in numbers}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, lambda *_: seen.append("asked"))
+        note_signals(noted)
+        signal.raise_signal(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+        note_signals(noted)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for each, before in old.items():
+            signal.signal(each, before)
+    assert ([one.signal for one in noted], seen) == (["SIGHUP"], ["asked"])
 
 
 def test_errors_only__prints_errors_of_snakemake_and_nothing_else(capsys):

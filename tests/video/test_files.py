@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
+import time
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -79,6 +81,7 @@ def both(tmp_path_factory) -> dict[str, bytes]:
 @pytest.fixture
 def processes(monkeypatch) -> list[subprocess.Popen]:
     """Every process that is started while the test runs."""
+    ffmpeg._ending_with_us()  # asks the system once
     started = []
 
     class Recorded(subprocess.Popen):
@@ -252,10 +255,49 @@ def test_killed_ffmpeg__is_one_error_and_no_zombie(tmp_path, processes, capfd, w
     assert capfd.readouterr() == ("", "")
 
 
+HUNG = """
+import os, signal, sys, time
+import numpy as np
+from pathlib import Path
+from evreel.video import ffmpeg
+from evreel.video.mp4 import write_mp4
+
+def frames():
+    yield np.zeros((46, 62), np.uint8)
+    [child] = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    while "ffmpeg" not in Path(f"/proc/{child}/comm").read_text():
+        time.sleep(0.01)
+    print(child, *ffmpeg._ending_with_us())
+    sys.stdout.flush()
+    os.kill(int(child), signal.SIGSTOP)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+write_mp4(Path(sys.argv[1]), frames(), (46, 62))
+"""
+
+
+def test_hung_ffmpeg__ends_with_the_process_that_started_it(tmp_path):
+    child, *before = run_python(HUNG, tmp_path / "v.mp4", check=False).stdout.split()
+    if not before:
+        os.kill(int(child), signal.SIGKILL)
+        pytest.skip("nothing here tells the system to end one process with another")
+    deadline = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline, "ffmpeg is still there"
+        time.sleep(0.01)
+
+
 def test_failing_ffmpeg__is_an_error_with_its_last_message(tmp_path, processes):
     with pytest.raises(EvreelError, match=r"v\.mp4: ffmpeg failed .*: No such file or directory"):
         write_mp4(tmp_path / "nowhere" / "v.mp4", noise_images(), (46, 62))
     assert_ended_and_reaped(processes[0])
+
+
+def test_full_disk__is_told_with_what_to_do(tmp_path):
+    arguments = ["-f", "rawvideo", "/dev/full"]
+    says = r"v: ffmpeg failed after \d+ pictures: .*No space left on device. Make room on the disk"
+    with pytest.raises(EvreelError, match=says):
+        ffmpeg.encode(tmp_path / "v", noise_images(60, (260, 346)), (260, 346), arguments)
 
 
 def test_ffmpeg__that_stops_reading_content_is_an_error_too(tmp_path):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from evreel.outputs import hold_run
 from support import ROOT, warm
 from support.dataset import CONFIG, command, make_data_set, snakemake, write_config, write_table
 from support.webserver import running
@@ -71,6 +72,18 @@ def test_interrupted_run__says_so_and_how_to_go_on(folder):
     assert run.returncode != 0
     assert "The run was interrupted (Ctrl-C); 1 job was cut off. To go on, run the same" in said
     assert "out of memory" not in said
+
+
+def test_run__while_another_is_at_work_says_so_and_changes_nothing(folder):
+    with hold_run(folder / "results"):
+        (folder / "results" / "release").mkdir()
+        stamp = folder / "results" / "release" / "tiny-1.0.sha256"
+        stamp.touch()  # of a release that is not there: a run would remove it
+        run = snakemake(folder, "--cores", "1", "--", "all_events")
+    assert run.returncode == 1
+    assert "results: another run is at work there. Wait until it has ended, then" in run.stdout
+    assert "Traceback" not in run.stdout
+    assert stamp.exists() and not (folder / "results" / "recordings").exists()
 
 
 def test_progress__is_told_also_to_who_asks_snakemake_to_be_quiet(folder):

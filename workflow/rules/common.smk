@@ -86,6 +86,7 @@ from evreel.dataset.watching import (
     errors_only,
     note_signals,
     planned,
+    say,
 )
 from evreel.errors import EvreelError
 from evreel.folders import is_folder
@@ -94,6 +95,9 @@ from evreel.outputs import (
     check_folder,
     check_wanted,
     check_writable,
+    end_run,
+    hold_run,
+    is_running,
     start_run,
 )
 from evreel.provenance import STEP_REVISIONS, digest_of
@@ -146,6 +150,7 @@ PATHVARS = workflow.pathvars
 # What a run says at its end is from a log of its own: Snakemake's is as quiet as its output.
 RUN_LOG = KNOWN / "run.log"
 SIGNALS = []
+HELD = []
 QUIET = set(workflow.output_settings.quiet or ())
 
 # Unlike `workflow.dryrun`, this is known while the rules are read.
@@ -206,6 +211,16 @@ def read_data_set():
     )
 
 
+def judged_results():
+    """Let what is not as it should be be made again, and yield what to say of it."""
+    if not IS_DRY:
+        yield from restore_links(DATASET, MEMORY)
+    yield from forget_outdated(DATASET, MEMORY)
+    yield from forget_changed(zip(published_files(DATASET), working_files(DATASET)))
+    yield from forget_release(DATASET, MEMORY)
+    yield from forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+
+
 try:
     check_storage(workflow.storage_settings.default_storage_provider)
     DATASET = read_data_set()
@@ -216,15 +231,12 @@ try:
     BATCH_OF = batch_of_each(BATCHES)
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
-        if not ACQUIRED.exists():
+        # What a run at work has made of its files is not judged by another, which will not start.
+        is_other = is_running(Path(DATASET.results))
+        if not ACQUIRED.exists() and not is_other:
             keep_acquired(DATASET)
         for notice in itertools.chain(
-            check_inputs(DATASET, MEMORY),
-            () if IS_DRY else restore_links(DATASET, MEMORY),
-            forget_outdated(DATASET, MEMORY),
-            forget_changed(zip(published_files(DATASET), working_files(DATASET))),
-            forget_release(DATASET, MEMORY),
-            forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES),
+            check_inputs(DATASET, MEMORY), () if is_other else judged_results()
         ):
             logger.warning(notice)
     LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
@@ -279,6 +291,7 @@ def take_over(run=None):
             limits = workflow.resource_settings.nodes, rate_limit()
             at_a_time = min(filter(None, limits), default=sys.maxsize)
             check_arrays(len(planned_jobs()), at_a_time)
+        HELD.append(hold_run(Path(DATASET.results)))  # until this process ends
         logs = [Path(PATHVARS.apply(f"<{name}>")) for name in LOGS]
         os.environ[RUN] = start_run(Path(DATASET.results), *logs, name=run)
         MEMORY.save()
@@ -335,8 +348,10 @@ def end(succeeded):
         said += [
             what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built
         ]
+    if RUN in os.environ:
+        end_run(Path(DATASET.results))
     if any(said):
-        print(*filter(None, said), sep="\n\n", file=sys.stderr)
+        say("\n\n".join(filter(None, said)))
     if shared:  # the jobs of their batches did not fail
         raise SystemExit(1)
 
@@ -378,7 +393,7 @@ def end_of_modules():
     mark_failed([RUN_LOG], kept=kept_records(*results), within=results)
     told = what_failed([RUN_LOG], SIGNALS, within=results) or what_was_warned([RUN_LOG])
     if told:
-        print(told, file=sys.stderr)
+        say(told)
 
 
 if IS_NEW_MODULE and workflow.is_main_process and not IS_DRY:
@@ -818,7 +833,7 @@ def script_of(step):
 
 def say_what_is_unlike():
     """Let files be made again that batches made in another way, of recordings that are in none now."""
-    if workflow.is_main_process:
+    if workflow.is_main_process and not is_running(Path(DATASET.results)):
         try:
             for notice in forget_unlike(DATASET.results, BATCHED, BATCH_OF):
                 logger.warning(notice)

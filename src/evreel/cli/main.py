@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from evreel import __version__
 from evreel.cli.commands import COMMANDS
 from evreel.errors import EvreelError, OneLineFormatter, did_you_mean
+from evreel.outputs import ended_in_order
 
 _SIGPIPE = 13
 """What POSIX calls it; `signal` of Windows does not."""
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.addHandler(handler)
     log.setLevel(logging.WARNING if options.quiet else logging.INFO)
     try:
-        code: int = options.run(options)
+        with ended_in_order():
+            code: int = options.run(options)
     except EvreelError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return error.exit_code

@@ -70,7 +70,7 @@ _CRASHES = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
 _LOCAL = re.compile(r"(?<![\w.:/<])/(?:[^\s:;,'\"/]+/)+")
 """The folders of an absolute path, which others need not know; not those of an address."""
 
-_SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM"}
+_SIGNALS = {"SIGINT": "Ctrl-C", "SIGTERM": "SIGTERM", "SIGHUP": "the terminal was closed"}
 """Signals that end a run, as people know them."""
 _CUT = ("SIGINT", "SIGTERM", "SIGHUP")
 _ON_REQUEST = re.compile("on user request|Will exit after finishing currently running jobs")
@@ -384,6 +384,11 @@ def _end(end: str, where: str) -> str:
         return (
             f"It ended with exit status {status} and without a message{where}; see what it "
             "printed above."
+        )
+    if end == "SIGBUS":
+        return (
+            f"It ended without a message{where} (SIGBUS): a file was cut short while it was read, "
+            "or a disk failed."
         )
     if end in _CRASHES:
         return (

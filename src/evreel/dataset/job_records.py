@@ -6,6 +6,7 @@ There are no records where `.snakemake` was lost, or left behind when results we
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -53,7 +54,11 @@ def record_params(path: str, params: Iterable[str]) -> None:
     """Replace the parameters that Snakemake recorded of the job that made a file."""
     record = _record_of(path)
     known = json.loads(record.read_bytes()) | {"params": [*params]}
-    record.write_text(json.dumps(known), encoding="utf-8", newline="\n")
+    content = json.dumps(known).encode()
+    # By one call, in place: that needs no room on a full disk, and a kill does not cut it.
+    with record.open("r+b", buffering=0) as file:
+        file.write(content)
+        file.truncate(len(content))
 
 
 def mark_failed(
@@ -80,4 +85,5 @@ def mark_failed(
         for path in job.output.split(", "):
             params = recorded_params(path)
             if Path(path).parent not in kept and params is not None:
-                record_params(path, [*params, _FAILED])
+                with contextlib.suppress(OSError):  # the others all the same
+                    record_params(path, [*params, _FAILED])

@@ -24,13 +24,20 @@ LEAST_S = 1.0
 """Time between two lines of progress, seconds; later in a run, a hundredth of its time."""
 _SHARE = 0.01
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_KNOWN = signal.Signals.__members__
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
 def note_signals(noted: list[Ended]) -> None:
-    """Enter each signal that ends a run into a list; what it did before, it still does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before = signal.getsignal(number)
+    """Enter each signal that ends a run into a list; what it did before, it still does.
+
+    Of a terminal that is closed, Snakemake would die and leave its lock; it ends as of SIGTERM.
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    handlers = {name: signal.getsignal(signal.Signals[name]) for name in names if name in _KNOWN}
+    if handlers.get("SIGHUP") == signal.SIG_DFL:
+        handlers["SIGHUP"] = handlers["SIGTERM"]
+    for name, before in handlers.items():
 
         def handle(number: int, frame: FrameType | None, before: Any = before) -> None:
             noted.append(Ended(signal.Signals(number).name, time.time()))
@@ -43,7 +50,7 @@ def note_signals(noted: list[Ended]) -> None:
         # One that is ignored stays so; and only the main thread may ask for it.
         if before not in (signal.SIG_IGN, None):
             with contextlib.suppress(ValueError):
-                signal.signal(number, handle)
+                signal.signal(signal.Signals[name], handle)
 
 
 class Planned(NamedTuple):
@@ -214,7 +221,7 @@ class Watch(logging.Handler):
     """
 
     def __init__(
-        self, estimate: Estimate, say: Callable[[str], None] = lambda line: _say(line)
+        self, estimate: Estimate, say: Callable[[str], None] = lambda line: say(line)
     ) -> None:
         super().__init__()
         self._estimate = estimate
@@ -273,5 +280,7 @@ def planned(rule: str, wildcards: Mapping[str, Any]) -> Planned:
     return Planned(rule, str(wildcards.get("id") or wildcards.get("archive") or ""))
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    """Print on the standard error; whose reader may have gone, as of a closed terminal."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

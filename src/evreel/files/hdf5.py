@@ -23,6 +23,7 @@ from evreel.files.gzip_chunks import Column
 from evreel.files.inspection import InspectionError, check_structure, described
 from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import GZIP_LEVEL, LAYOUTS, Array, Filter, Layout
+from evreel.outputs import MAKE_ROOM
 from evreel.provenance import Provenance
 from evreel.system import CLOSED_IN_OTHERS, fill_at, write_at
 from evreel.threads import Crew
@@ -149,7 +150,7 @@ class _Disk(io.RawIOBase):
             raise EvreelError(
                 f"cannot be written: {self._error.strerror}",
                 path=self._path,
-                hint="Make room on the disk, and run again.",
+                hint=MAKE_ROOM,
             ) from self._error
 
     def append(self, data: bytes) -> None:

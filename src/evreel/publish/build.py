@@ -25,7 +25,7 @@ from evreel.checks.run import check_release
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, EVENTS, GZIP_LEVEL, LABEL_MAP
-from evreel.outputs import Progress, silent
+from evreel.outputs import FULL, MAKE_ROOM, Progress, silent
 from evreel.provenance import canonical_json, sha256, state
 from evreel.publish.prepare import Compression, Store, place, prepare
 from evreel.publish.record import Record
@@ -665,7 +665,9 @@ def _source(entry: PlanEntry) -> _Source:
 
 def _not_copied(entry: PlanEntry, error: OSError) -> ReleaseError:
     return ReleaseError(
-        f"source {str(entry.source)!r} cannot be copied: {error.strerror}", place=entry.place
+        f"source {str(entry.source)!r} cannot be copied: {error.strerror}",
+        place=entry.place,
+        hint=MAKE_ROOM if error.errno in FULL else None,
     )
 
 

@@ -15,6 +15,8 @@ from evreel.steps.common import LOG
 from evreel.text import counted
 
 _SAVE_S = 2.0
+_ENDED = 128
+"""Above this, the code of a script is the number of the signal that ended it, plus this."""
 
 
 def batch(
@@ -120,6 +122,8 @@ def _done(member: Member, run: Callable[[Member], None]) -> str | None:
         try:
             run(member)
         except SystemExit as end:
+            if isinstance(end.code, int) and end.code > _ENDED:
+                raise
             if end.code:
                 return said[-1] if said else f"ended with {end.code}"
         except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,15 @@ from typing import Any, TypeVar
 
 from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
 from evreel.folders import folder_of
-from evreel.outputs import Progress, check_wanted, refused, scratch_path
+from evreel.outputs import (
+    FULL,
+    MAKE_ROOM,
+    Progress,
+    check_wanted,
+    ended_in_order,
+    refused,
+    scratch_path,
+)
 from evreel.provenance import content_sha256, sha256, state
 from evreel.settings import Settings
 from evreel.threads import Crew, Hashing, Task
@@ -35,7 +42,8 @@ def logged(path: str | Path) -> Iterator[None]:
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
     try:
-        yield
+        with ended_in_order():
+            yield
     except EvreelError as error:
         LOG.error("%s: %s", type(error).__name__, error)
         raise SystemExit(error.exit_code) from None
@@ -112,8 +120,8 @@ def given_each(of: type[S], params: Any) -> dict[str, S]:
 def os_error(error: OSError) -> str:
     """Return one line that says what the system refused, and for which file."""
     what = error.strerror or str(error) or type(error).__name__
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        what += ". Make room on the disk, and run again."
+    if error.errno in FULL:
+        what += f". {MAKE_ROOM}"
     return one_line(f"{error.filename}: {what}" if error.filename is not None else what)
 
 

@@ -333,8 +333,13 @@ def _run(workflow: Path, work: Path, cores: int) -> None:
     command += ["--snakefile", str(workflow), "--directory", str(work.absolute())]
     command += ["--configfile", str((work / CONFIG).absolute()), "--quiet", "rules"]
     # Snakemake's own lock would outlive a kill; `_alone` has one that does not.
-    done = subprocess.run([*command, "--nolock"], check=False, close_fds=False)
-    if done.returncode:
+    with subprocess.Popen([*command, "--nolock"], close_fds=False) as snakemake:
+        try:
+            status = snakemake.wait()
+        except SystemExit:  # this process is asked to end
+            snakemake.terminate()
+            raise
+    if status:
         raise EvreelError(
             "the workflow did not make the release; its messages are above",
             path=work,

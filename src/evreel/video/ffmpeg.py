@@ -8,9 +8,13 @@ cut short by a full disk would count as complete.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -22,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import EvreelError, ParameterError
+from evreel.outputs import FULL, MAKE_ROOM
 
 Pixels = Literal["gray", "rgb24", "yuv420p", "yuvj444p", "pal8"]
 
@@ -67,6 +72,22 @@ def executable() -> Path:
             hint="Install its wheel (pip install imageio-ffmpeg); conda's package has none.",
         )
     return found[-1]
+
+
+@functools.cache
+def _ending_with_us() -> tuple[str, ...]:
+    """Return how a command begins whose process the system kills when ours is gone.
+
+    An ffmpeg whose pipe is closed ends by itself, but not one that hangs. Only Linux can do it, by
+    a program that most of its distributions have.
+    """
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    if found is None:
+        return ()
+    before = (found, "--pdeathsig", "KILL")
+    # That of BusyBox, or of an old system, does not know it.
+    asked = subprocess.run([*before, "true"], check=False, capture_output=True)
+    return () if asked.returncode else before
 
 
 def encode(
@@ -116,6 +137,7 @@ def encode(
     height, width = shape
     wanted = array_shape(shape, pixels)
     command = [
+        *_ending_with_us(),
         *(str(executable()), "-nostdin", "-hide_banner", "-loglevel", "error", "-y"),
         *("-f", "rawvideo", "-pixel_format", pixels, "-video_size", f"{width}x{height}"),
         *("-framerate", str(fps), "-i", "pipe:0", *arguments),
@@ -149,9 +171,18 @@ def encode(
             log.seek(0)
             said = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
             # ffmpeg prefixes a message with its part's name and memory address.
-            last = re.sub(r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed(said)), ""))
+            # Of a full disk, what it says last may be only what follows from it.
+            full = [line for line in said if any(os.strerror(code) in line for code in FULL)]
+            last = re.sub(
+                r"^\[\S+ @ 0x[0-9a-f]+\] ", "", next(filter(None, reversed([*said, *full])), "")
+            )
             how = f"was killed by {signal.Signals(-status).name}" if status < 0 else "failed"
+            hint = (
+                MAKE_ROOM if full or how.endswith("SIGXFSZ") else None
+            )  # no larger file is allowed
             raise EvreelError(
-                f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}", path=path
+                f"ffmpeg {how} after {n} pictures: {last or 'it said nothing'}",
+                path=path,
+                hint=hint,
             )
     return n
