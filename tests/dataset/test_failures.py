@@ -29,6 +29,29 @@ Trying to restart job 3.
 """
 
 
+GROUP_OF_A_CLUSTER = """[Mon Nov 30 14:44:23 2026]
+    message: Error in group look
+    log: {slurm} (check log file(s) for error details)
+    jobs:
+        rule annotate:
+            jobid: 1
+            output: results/slices/one.h5, results/slices/one_bbox.npy
+            log: {{log}} (check log file(s) for error details)
+        rule clock:
+            jobid: 4
+            output: results/video/one.clock.tsv
+            log: {{log}} (check log file(s) for error details)
+Logfile {{log}} not found.
+    [Mon Nov 30 14:44:23 2026]
+    Error in rule annotate:
+        message: None
+        jobid: 1
+        output: results/slices/one.h5, results/slices/one_bbox.npy
+        log: {{log}} (check log file(s) for error details)
+    Logfile {{log}} not found.
+"""
+
+
 @pytest.fixture
 def said(tmp_path):
     """Return a function of Snakemake's log and a job's log that returns what is said."""
@@ -243,6 +266,21 @@ def test_job_of_a_cluster__is_told_by_the_clusters_log(said, tmp_path):
     with (tmp_path / "7.log").open("a") as file:
         file.write("slurmstepd: error: Detected 1 oom_kill event in StepId=7.0.\n")
     assert "    slurmstepd: error: Detected 1 oom_kill event" in said(rule, "5 events\n")
+
+
+def test_group_on_a_cluster__names_each_of_its_jobs_and_what_the_cluster_says(said, tmp_path):
+    slurm = tmp_path / "9.log"
+    group = GROUP_OF_A_CLUSTER.format(slurm=slurm)
+    text = said(group, "SourceError: x\n")
+    assert text.startswith("2 jobs failed")
+    assert (
+        "annotate: results/slices/one.h5, results/slices/one_bbox.npy\n    SourceError: x" in text
+    )
+    assert "clock: results/video/one.clock.tsv\n    SourceError: x" in text
+    slurm.write_text("slurmstepd: error: Exceeded job memory limit\n", encoding="utf-8")
+    assert "    slurmstepd: error: Exceeded job memory limit\n" in said(group, "5 events\n")
+    again = "Finished jobid: 1 (Rule: annotate)\nFinished jobid: 4 (Rule: clock)\n"
+    assert "failed" not in said(f"{group}Trying to restart job 1.\n{again}")
 
 
 def test_job_of_an_array__is_told_by_its_log_where_slurm_put_it(said, tmp_path):

@@ -51,6 +51,8 @@ _MOST_NAMED = 3
 _STARTS = re.compile(r"(?:local)?(?:rule|checkpoint) (\w+):$")
 _FAILS = re.compile(r"Error in (rule|group) (\S+):$")
 _FINISHED = re.compile(r"Finished jobid: (\d+) ")
+_GROUP_FAILS = re.compile(r" +message: Error in group \S+$")
+"""How a group's block tells it in newer versions of Snakemake, below the time alone."""
 _MEMBER = re.compile(r" +rule (\w+):$")
 _FACT = re.compile(r" +(\w+): (.*?)(?: \(check log .*\))?$")
 _COMMAND = re.compile(
@@ -252,7 +254,7 @@ def what_was_warned(snakemake_logs: Iterable[str | Path]) -> str:
 def failed_jobs(text: str, within: Iterable[str | Path] | None = None) -> list[Job]:
     """Return each job that a log of Snakemake says to have failed; those with outputs `within`.
 
-    A block begins with "Error in rule" or, for jobs that run together, with "Error in group" and
+    A block begins with "Error in rule" or, for jobs that run together, has "Error in group" and
     a "rule" for each. How a script ended stands above its block. What Snakemake itself finds wrong
     with a job, such as an output that it did not write, has no such block. A job that failed
     again after a new try is there once; one that then succeeded did not fail.
@@ -280,8 +282,8 @@ def failed_jobs(text: str, within: Iterable[str | Path] | None = None) -> list[J
             found[0].refused = one_line("\n".join([f"{block[1]}:", *said]))
         elif (block := _FAILS.match(first)) and block[1] == "rule":
             found = [Job.of(block[2], [*below, *_rest(blocks[k + 1 :], below)])]
-        elif block:
-            found = list(_members(below))
+        elif block or any(map(_GROUP_FAILS.match, below)):
+            found = list(_members(line for line in below if not _GROUP_FAILS.match(line)))
         for job in found:
             mine = sorted(
                 (end for end in ends if (end[0] and end[0] in job.rule) or len(ends) == 1),
@@ -322,18 +324,25 @@ def _blocks(text: str) -> Iterator[Block]:
 
 
 def _members(lines: Iterable[str]) -> Iterator[Job]:
-    """Yield the jobs of a group."""
+    """Yield the jobs of a group; what is said of all of them stands above them."""
     own: list[str] = []
     of_group, job = own, ""
     for line in lines:
         if member := _MEMBER.match(line):
             if job:
-                yield Job.of(job, [*of_group, *own])
+                yield _member(job, of_group, own)
             job, own = member[1], []
         else:
             own.append(line)
     if job:
-        yield Job.of(job, [*of_group, *own])
+        yield _member(job, of_group, own)
+
+
+def _member(rule: str, of_group: Sequence[str], own: Sequence[str]) -> Job:
+    job, group = Job.of(rule, [*of_group, *own]), Job.of("", of_group)
+    if group.log and group.log != job.log:
+        job.log += f", {group.log}"
+    return job
 
 
 def _rest(blocks: Sequence[Block], below: Sequence[str]) -> Iterator[str]:
