@@ -224,3 +224,16 @@ def test_paths_taken__are_below_the_root_and_distinct(tmp_path_factory, paths):
     assert len(set(lower)) == len(lower)
     for one in lower:
         assert not any(other.startswith(one + "/") for other in lower)
+
+
+def test_manifest__says_what_is_missing_and_only_then():
+    missing = {"b": {"split": "test", "reason": "events: FormatError: bad"}}
+    complete = Manifest("n", "1", "CC0-1.0", ())
+    lacking = Manifest("n", "1", "CC0-1.0", (), {"a": {}}, missing=missing)
+    assert b"missing" not in manifest_bytes(complete)
+    assert (complete.lacks, lacking.lacks) == ("", "1 of 2 recordings: 'b'")
+    read, problems = parse_manifest(manifest_bytes(lacking))
+    assert (read, problems) == (lacking, [])
+    damaged = manifest_bytes(lacking).replace(b'"events: FormatError: bad"', b"3")
+    with pytest.raises(ReleaseError, match="missing is not a map id → column → text"):
+        parse_manifest(damaged)
