@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import gc
 import importlib
-import json
+import marshal
 import os
 import pkgutil
 import runpy
@@ -17,9 +17,12 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import evreel
+
+Request = tuple[list[str], str, dict[str, str]]
+"""A command, its folder and its environment."""
 
 PATH = list(sys.path)
 """Where a Python finds modules, without what its environment, its script and Snakemake add."""
@@ -40,15 +43,15 @@ def load() -> None:
     gc.freeze()  # else the first collection of each fork would copy most pages
 
 
-def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
+def run(request: Request, streams: list[int], job: str) -> NoReturn:
     """Become the process of a command."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    os.chdir(request["folder"])
+    (name, *arguments), folder, environment = request
+    os.chdir(folder)
     os.environ.clear()
-    os.environ.update(request["environment"])
-    name, *arguments = request["command"]
+    os.environ.update(environment)
     added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     first = {"-m": [Path.cwd()], "evreel": [], "snakemake": []}.get(name, [Path(name).parent])
     sys.path[:] = [*(str(Path(entry).absolute()) for entry in [*first, *added]), *PATH]
@@ -84,11 +87,11 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
     os._exit(status)
 
 
-def receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def receive(client: socket.socket) -> tuple[Request, list[int]]:
     """Return what a client asks for, and its three streams."""
     size, streams, _, _ = socket.recv_fds(client, 8, 3)
     with client.makefile("rb") as file:
-        return json.loads(file.read(int.from_bytes(size, "big"))), streams
+        return marshal.loads(file.read(int.from_bytes(size, "big"))), streams
 
 
 def serve(door: socket.socket, job: str) -> None:
