@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,10 @@ def pytest_collection_modifyitems(items):
         return next(place, len(LONGEST)), item.path
 
     items.sort(key=turn)
+
+
+def pytest_collection_finish():
+    """Keep the collector of garbage off 9,000 tests: it took a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)

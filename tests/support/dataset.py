@@ -61,9 +61,13 @@ def command(
     machine: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Return the command line that runs a checkout's Snakefile on the data set in `folder`."""
-    own = [sys.executable, "-m", "snakemake"]
+    if cold:
+        own = [sys.executable, "-m", "snakemake"]
+    else:
+        warmed = warm.commands() if machine is None else warm.commands(fresh=True, **machine)
+        own = [str(warmed / "snakemake")]
     return [
-        *(own if cold else [str(warm.commands(**(machine or {})) / "snakemake")]),
+        *own,
         *(
             "--snakefile",
             str(house / "Snakefile"),
@@ -82,19 +86,18 @@ def snakemake(
     house: Path = ROOT,
     env: Mapping[str, str] | None = None,
     machine: Mapping[str, str] | None = None,
-    cold: bool = False,
     timeout: int = 180,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the data set in `folder`, with output and errors as one text.
 
     `house` is a checkout, of which also the package is taken; `env` is added to the environment.
     Snakemake and its jobs are forks of a process that has imported what they need, unless they are
-    of another checkout or start `cold`, each with an interpreter of its own. `machine` is added to
-    the environment in which that process starts, too.
+    of another checkout. `machine` is added to the environment in which that process starts, too;
+    where it is given, each job imports of evreel by itself what it needs.
     """
     path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        command(folder, *arguments, house=house, cold=cold or house != ROOT, machine=machine),
+        command(folder, *arguments, house=house, cold=house != ROOT, machine=machine),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, **(machine or {}), **(env or {})},
         stdout=subprocess.PIPE,

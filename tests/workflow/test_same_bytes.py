@@ -107,7 +107,7 @@ def on_other_machine(tmp_path):
     def run(code: str) -> str:
         (tmp_path / "job.py").write_text(code)
         return subprocess.check_output(
-            [warm.commands(**OTHER_MACHINE) / "job", "job.py"],
+            [warm.commands(fresh=True, **OTHER_MACHINE) / "job", "job.py"],
             cwd=tmp_path,
             env=os.environ | OTHER_MACHINE,
             text=True,

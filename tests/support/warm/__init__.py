@@ -35,11 +35,17 @@ SHIMS = {
 
 
 @functools.cache
-def commands(*before: str, **environment: str) -> Path:
+def commands(*before: str, fresh: bool = False, **environment: str) -> Path:
     """Return a folder with the commands, for PATH.
 
-    `before` is how the server's command begins; the `environment` in which its Python starts has
-    these beside what concerns neither evreel nor Python.
+    Parameters
+    ----------
+    before
+        How the server's command begins.
+    fresh
+        Each command imports of evreel by itself what it needs, as a user's does.
+    environment
+        In which the server's Python starts, beside what concerns neither evreel nor Python.
     """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     python, place = sys.executable, folder / "door"
@@ -53,7 +59,10 @@ def commands(*before: str, **environment: str) -> Path:
         door.bind(str(place))
         door.listen()
         server = subprocess.Popen(
-            [*before, python, "-P", "-s", HERE / "server.py", str(door.fileno()), folder / "job"],
+            [
+                *(*before, python, "-P", "-s", HERE / "server.py", str(door.fileno())),
+                *(folder / "job", *(["fresh"] if fresh else [])),
+            ],
             stdin=subprocess.PIPE,
             pass_fds=[door.fileno()],
             env={key: os.environ[key] for key in os.environ if not key.startswith(OURS)}

@@ -28,8 +28,11 @@ PATH = list(sys.path)
 """Where a Python finds modules, without what its environment, its script and Snakemake add."""
 
 
-def load() -> None:
-    """Import Snakemake and the package, and set numba up, as commands would by themselves."""
+def load(fresh: bool) -> None:
+    """Import Snakemake and the package, and set numba up, as commands would by themselves.
+
+    If they are to be `fresh`, forget the package: what stays is what it imports of others.
+    """
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
     for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
         if not name.endswith("__main__") and not name.startswith("evreel.loaders.torch."):
@@ -39,6 +42,9 @@ def load() -> None:
 
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+    if fresh:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "evreel"]:
+            del sys.modules[name]
     gc.collect()
     gc.freeze()  # else the first collection of each fork would copy most pages
 
@@ -65,7 +71,7 @@ def run(request: Request, streams: list[int], job: str) -> NoReturn:
             sys.executable = job  # by which it starts the jobs
             sys.modules["snakemake.cli"].main()
         elif name == "evreel":
-            sys.exit(sys.modules["evreel.cli"].main())
+            sys.exit(importlib.import_module("evreel.cli").main())
         elif name == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
@@ -136,5 +142,5 @@ def serve(door: socket.socket, job: str) -> None:
 
 
 if __name__ == "__main__":
-    load()
+    load(fresh=sys.argv[3:] == ["fresh"])
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
