@@ -25,6 +25,9 @@ LONGEST = (
     "checks/test_columns",
     "recordings/test_hdf5",
     "acquire/test_archives",
+    "checks/test_looked",
+    "release/test_origins",
+    "release/test_build",
 )
 """Modules that take long, about from the longest on.
 
