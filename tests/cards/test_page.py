@@ -15,7 +15,6 @@ from evreel.cards import CARDS
 from evreel.cards.page import page
 from evreel.cards.page.data import DETAILED, LISTED
 from evreel.cards.page.markup import clean, tag
-from evreel.cards.told import told_of
 from evreel.checks.finding import Finding
 from evreel.layout import BOX_DTYPE
 from evreel.release.facts import BINS, EventFacts, RecordingFacts, box_facts
@@ -23,6 +22,7 @@ from evreel.samples.tables import Assigned
 from support.cards import SHOWN_EVENTS, SHOWN_SAMPLES, listed, told
 from support.pages import HOSTILE, hostile, many, with_previews
 from support.releases import labelled_release
+from support.told import told_of
 
 
 class Seen(HTMLParser):

@@ -9,12 +9,13 @@ import pytest
 
 from evreel.cards.huggingface import front_matter
 from evreel.cards.readme import MOST_FINDINGS, page
-from evreel.cards.told import Told, told_of
+from evreel.cards.told import Told
 from evreel.checks.finding import Finding
 from evreel.release.facts import EventFacts, RecordingFacts
 from evreel.release.manifest import ListedFile
 from support.cards import SHOWN_EVENTS, SHOWN_SAMPLES, listed, told
 from support.releases import labelled_release, release
+from support.told import told_of
 
 
 def card(**changes) -> str:

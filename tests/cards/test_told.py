@@ -10,13 +10,13 @@ import pytest
 from evreel.cards.index import INDEX
 from evreel.cards.page import page
 from evreel.cards.readme import readme
-from evreel.cards.told import told_of
 from evreel.layout import BOX_DTYPE
 from evreel.release.manifest import PlanEntry
 from evreel.release.recipe import is_data
 from support import random_events
 from support.cards import listed, told
 from support.releases import DATA_SET, build, labelled_release, store
+from support.told import told_of
 
 
 @pytest.fixture(scope="module")

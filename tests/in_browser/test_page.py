@@ -10,11 +10,11 @@ import pytest
 
 from evreel import steps
 from evreel.cards.page.markup import clean
-from evreel.cards.told import told_of
 from support.browser import played, shown
 from support.cards import told
 from support.pages import HOSTILE, hostile, many, with_previews, written
 from support.releases import labelled_release
+from support.told import told_of
 
 NARROW = {"width": 360, "height": 740}
 MANY = 10_000

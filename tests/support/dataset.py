@@ -53,11 +53,21 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(dict(config)), encoding="utf-8")
 
 
-def command(folder: Path, *arguments: str, house: Path = ROOT, cold: bool = True) -> list[str]:
+def command(
+    folder: Path,
+    *arguments: str,
+    house: Path = ROOT,
+    cold: bool = True,
+    machine: Mapping[str, str] | None = None,
+) -> list[str]:
     """Return the command line that runs a checkout's Snakefile on the data set in `folder`."""
-    own = [sys.executable, "-m", "snakemake"]
+    if cold:
+        own = [sys.executable, "-m", "snakemake"]
+    else:
+        warmed = warm.commands() if machine is None else warm.commands(fresh=True, **machine)
+        own = [str(warmed / "snakemake")]
     return [
-        *(own if cold else [str(warm.commands() / "snakemake")]),
+        *own,
         *(
             "--snakefile",
             str(house / "Snakefile"),
@@ -75,20 +85,21 @@ def snakemake(
     *arguments: str,
     house: Path = ROOT,
     env: Mapping[str, str] | None = None,
-    cold: bool = False,
+    machine: Mapping[str, str] | None = None,
     timeout: int = 180,
 ) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the data set in `folder`, with output and errors as one text.
 
     `house` is a checkout, of which also the package is taken; `env` is added to the environment.
     Snakemake and its jobs are forks of a process that has imported what they need, unless they are
-    of another checkout or start `cold`, each with an interpreter of its own.
+    of another checkout. `machine` is added to the environment in which that process starts, too;
+    where it is given, each job imports of evreel by itself what it needs.
     """
     path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        command(folder, *arguments, house=house, cold=cold or house != ROOT),
+        command(folder, *arguments, house=house, cold=house != ROOT, machine=machine),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, **(env or {})},
+        env={**os.environ, "PYTHONPATH": path, **(machine or {}), **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -104,3 +104,18 @@ def test_job__that_is_neither_script_nor_module_is_a_python_of_its_own():
     code = "import sys; print('numba' in sys.modules)"
     done = subprocess.run([warm.commands() / "job", "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("False\n", 0)
+
+
+def test_job__of_a_fresh_server_has_nothing_of_the_package_but_what_it_imports(tmp_path):
+    code = "import sys, evreel.text\n"
+    code += (
+        "print('numba' in sys.modules, *sorted(set(sys.modules) & {'evreel.text', 'evreel.cli'}))"
+    )
+    (tmp_path / "script.py").write_text(code, encoding="utf-8")
+    said = {
+        fresh: subprocess.check_output(
+            [warm.commands(fresh=fresh) / "job", tmp_path / "script.py"], text=True
+        )
+        for fresh in (True, False)
+    }
+    assert said == {True: "True evreel.text\n", False: "True evreel.cli evreel.text\n"}

@@ -12,9 +12,9 @@ import pytest
 
 from evreel.cards import CARDS
 from evreel.cards.huggingface import front_matter
-from evreel.cards.told import told_of
 from support.cards import STATED
 from support.releases import labelled_release
+from support.told import told_of
 
 # They read it when they are imported.
 os.environ |= {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evreel import steps
-from support import PLAIN_PROCESSOR, run_python
+from support import PLAIN_PROCESSOR, warm
 from support.dataset import CONFIG, build, make_data_set, snakemake, tree, write_config
 
 FAKE_CLOCK = importlib.util.find_spec("libfaketime")
@@ -92,7 +92,7 @@ def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_pa
     build(here, "--cores", "2")
     umask = os.umask(0o077)
     try:
-        run = snakemake(there, "--cores", "1", env=OTHER_MACHINE, cold=True)
+        run = snakemake(there, "--cores", "1", machine=OTHER_MACHINE)
     finally:
         os.umask(umask)
     assert run.returncode == 0, run.stdout
@@ -100,16 +100,36 @@ def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_pa
     assert steps.verify(there / "results" / "release" / "tiny-1.0") == []
 
 
-def on_other_machine(code: str) -> str:
-    return run_python(code, env=OTHER_MACHINE).stdout.strip()
+@pytest.fixture
+def on_other_machine(tmp_path):
+    """What runs code as the jobs of the other machine are run, and returns what it prints."""
+
+    def run(code: str) -> str:
+        (tmp_path / "job.py").write_text(code)
+        return subprocess.check_output(
+            [warm.commands(fresh=True, **OTHER_MACHINE) / "job", "job.py"],
+            cwd=tmp_path,
+            env=os.environ | OTHER_MACHINE,
+            text=True,
+        ).strip()
+
+    return run
 
 
-def test_other_machine__has_neither_the_time_zone_nor_the_locale_of_this_one():
-    said = on_other_machine("import time, locale; print(time.timezone, locale.getencoding())")
-    assert said == f"{-14 * 3600} ANSI_X3.4-1968"
+def test_other_machine__has_neither_the_time_zone_nor_the_locale_of_this_one(on_other_machine):
+    said = on_other_machine(
+        "import time, locale, sys\n"
+        "print(time.timezone, locale.getencoding(), sys.getfilesystemencoding())\n"
+        "print(open(0).encoding, sys.stdout.encoding, hash('evreel'))"
+    )
+    own = "import os; print(hash('evreel'))"
+    hashed = subprocess.check_output(
+        [sys.executable, "-c", own], env=os.environ | OTHER_MACHINE, text=True
+    )
+    assert said == f"{-14 * 3600} ANSI_X3.4-1968 ascii\nANSI_X3.4-1968 ascii {hashed.strip()}"
 
 
-def test_other_machine__has_a_lesser_processor():
+def test_other_machine__has_a_lesser_processor(on_other_machine):
     said = on_other_machine(
         "from numpy._core._multiarray_umath import __cpu_features__ as have\n"
         "from numba.core.registry import cpu_target\n"
@@ -119,7 +139,7 @@ def test_other_machine__has_a_lesser_processor():
     assert said == "False False generic"
 
 
-def test_other_machine__is_years_ahead():
+def test_other_machine__is_years_ahead(on_other_machine):
     if FAKE_CLOCK is None:
         pytest.skip("libfaketime is not installed: builds lie seconds apart, not years")
     ahead = "import time; print(time.time())"

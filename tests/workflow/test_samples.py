@@ -88,9 +88,9 @@ def built(tmp_path_factory):
     write_config(folder, CONFIG)
     features = [f"results/features/h/{name}.h5" for name in ("one", "many")]
     build(folder, "--cores", "2", *features)
-    # The rules that are for samples alone: no other test runs them as a user's process.
+    # The rules that are for samples alone: no other test has them import all by themselves.
     build(folder, "--cores", "2", "results/events/two.h5")
-    build(folder, "--cores", "2", "--", "all_samples", cold=True)
+    build(folder, "--cores", "2", "--", "all_samples", machine={})
     build(folder, "--cores", "2")
     return folder
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evreel.checks.finding import Finding
@@ -131,36 +129,3 @@ def left_out(files: Sequence[ListedFile]) -> str:
     if not n:
         return ""
     return "not in the recipe" if n == len(files) else f"{n:,} not in the recipe"
-
-
-def told_of(folder: str | Path, findings: Sequence[Finding] = ()) -> Told:
-    """Return what a finished release tells of itself, counted from its files.
-
-    Parameters
-    ----------
-    folder
-        The release.
-    findings
-        What checks found in it.
-    """
-    from evreel.release.facts import facts_of_release
-    from evreel.release.open import open_release
-
-    with open_release(folder) as release:
-        config = json.loads((release.path / "config.json").read_bytes())
-        planned = [file for file in release.manifest.files if file.id or file.kind == "samples"]
-        return Told(
-            release.manifest.name,
-            release.manifest.version,
-            release.manifest.licence,
-            (config.get("release") or {}).get("compression", "portable"),
-            planned,
-            facts_of_release(folder),
-            release.labels,
-            release.manifest.recordings,
-            config.get("dataset") or {},
-            config,
-            findings,
-            release.samples,
-            release.manifest.missing,
-        )

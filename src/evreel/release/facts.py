@@ -8,8 +8,7 @@ beside the file that they were counted in, and no file is read again to tell of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -265,34 +264,6 @@ def sample_facts(file: SamplesFile) -> dict[str, dict[str, int]]:
 def frame_facts(file: FeaturesFile) -> FrameFacts:
     """Return what a features file says of its frames."""
     return FrameFacts(len(file), file.shape[1:], str(file.dtype), file.representation)
-
-
-def facts_of_release(folder: str | Path) -> list[RecordingFacts]:
-    """Count what is in a release's files, recording by recording in the order of their ids.
-
-    A release that evreel builds is told of from what was counted when its files were made; this
-    reads the files themselves.
-    """
-    from evreel.release.open import open_release
-
-    found = []
-    with open_release(folder) as release:
-        for recording in release.recordings.values():
-            facts = RecordingFacts(recording.id, recording.split)
-            kinds = recording.kinds
-            if "events" in kinds:
-                facts = replace(facts, events=EventFacts.of(recording.events))
-            if "slices" in kinds:
-                facts = replace(facts, labelled_us=labelled_us(recording.slices))
-            if "samples" in kinds:
-                facts = replace(facts, samples=sample_facts(recording.samples))
-            if "boxes" in kinds:
-                duration_us = None if facts.events is None else facts.events.duration_us
-                boxes = box_facts(recording.boxes, release.labels, duration_us)
-                facts = replace(facts, boxes=boxes)
-            frames = {name: frame_facts(file) for name, file in recording.features.items()}
-            found.append(replace(facts, features=frames))
-    return sorted(found, key=lambda facts: facts.id)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ server (`server.py`) imports them once and waits; the commands in `commands()` a
 client (`client.py`) to fork, and to run there what a process of their own would: with their
 arguments, streams, folder and environment, ending with the same status or signal.
 
-A test whose claim depends on how Python starts (its flags, hash seed, locale, processor, what is
-imported) starts the real command instead.
+A test whose claim depends on how Python starts (its flags, what is imported) starts the real
+command instead. Hash seed, locale and processor are those that the server was started with:
+another environment has a server of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+OURS = ("EVREEL_", "PYTHON")
 
 # A script or module is run by the server; whatever else a Python is asked to do, by a Python.
 SHIMS = {
@@ -33,8 +35,18 @@ SHIMS = {
 
 
 @functools.cache
-def commands(*before: str) -> Path:
-    """Return a folder with the commands, for PATH; `before` is how the server's command begins."""
+def commands(*before: str, fresh: bool = False, **environment: str) -> Path:
+    """Return a folder with the commands, for PATH.
+
+    Parameters
+    ----------
+    before
+        How the server's command begins.
+    fresh
+        Each command imports of evreel by itself what it needs, as a user's does.
+    environment
+        In which the server's Python starts, beside what concerns neither evreel nor Python.
+    """
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     python, place = sys.executable, folder / "door"
     client = shlex.join([python, "-I", "-S", str(HERE / "client.py"), str(place)])
@@ -47,10 +59,14 @@ def commands(*before: str) -> Path:
         door.bind(str(place))
         door.listen()
         server = subprocess.Popen(
-            [*before, python, "-I", HERE / "server.py", str(door.fileno()), folder / "job"],
+            [
+                *(*before, python, "-P", "-s", HERE / "server.py", str(door.fileno())),
+                *(folder / "job", *(["fresh"] if fresh else [])),
+            ],
             stdin=subprocess.PIPE,
             pass_fds=[door.fileno()],
-            env={key: value for key, value in os.environ.items() if not key.startswith("EVREEL_")},
+            env={key: os.environ[key] for key in os.environ if not key.startswith(OURS)}
+            | environment,
         )
 
     def end(starter: int) -> None:

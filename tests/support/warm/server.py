@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import gc
 import importlib
-import json
+import marshal
 import os
 import pkgutil
 import runpy
@@ -17,16 +17,22 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import evreel
+
+Request = tuple[list[str], str, dict[str, str]]
+"""A command, its folder and its environment."""
 
 PATH = list(sys.path)
 """Where a Python finds modules, without what its environment, its script and Snakemake add."""
 
 
-def load() -> None:
-    """Import Snakemake and the package, and set numba up, as commands would by themselves."""
+def load(fresh: bool) -> None:
+    """Import Snakemake and the package, and set numba up, as commands would by themselves.
+
+    If they are to be `fresh`, forget the package: what stays is what it imports of others.
+    """
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
     for name in ("snakemake.cli", "snakemake.script", "smart_open", *modules):
         if not name.endswith("__main__") and not name.startswith("evreel.loaders.torch."):
@@ -36,19 +42,22 @@ def load() -> None:
 
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+    if fresh:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "evreel"]:
+            del sys.modules[name]
     gc.collect()
     gc.freeze()  # else the first collection of each fork would copy most pages
 
 
-def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
+def run(request: Request, streams: list[int], job: str) -> NoReturn:
     """Become the process of a command."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    os.chdir(request["folder"])
+    (name, *arguments), folder, environment = request
+    os.chdir(folder)
     os.environ.clear()
-    os.environ.update(request["environment"])
-    name, *arguments = request["command"]
+    os.environ.update(environment)
     added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     first = {"-m": [Path.cwd()], "evreel": [], "snakemake": []}.get(name, [Path(name).parent])
     sys.path[:] = [*(str(Path(entry).absolute()) for entry in [*first, *added]), *PATH]
@@ -62,7 +71,7 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
             sys.executable = job  # by which it starts the jobs
             sys.modules["snakemake.cli"].main()
         elif name == "evreel":
-            sys.exit(sys.modules["evreel.cli"].main())
+            sys.exit(importlib.import_module("evreel.cli").main())
         elif name == "-m":
             sys.argv = arguments
             runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
@@ -84,11 +93,11 @@ def run(request: dict[str, Any], streams: list[int], job: str) -> NoReturn:
     os._exit(status)
 
 
-def receive(client: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def receive(client: socket.socket) -> tuple[Request, list[int]]:
     """Return what a client asks for, and its three streams."""
     size, streams, _, _ = socket.recv_fds(client, 8, 3)
     with client.makefile("rb") as file:
-        return json.loads(file.read(int.from_bytes(size, "big"))), streams
+        return marshal.loads(file.read(int.from_bytes(size, "big"))), streams
 
 
 def serve(door: socket.socket, job: str) -> None:
@@ -133,5 +142,5 @@ def serve(door: socket.socket, job: str) -> None:
 
 
 if __name__ == "__main__":
-    load()
+    load(fresh=sys.argv[3:] == ["fresh"])
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
