@@ -153,9 +153,7 @@ class Slurm:
         # As the controller would find out by itself, some minutes later. It comes first: what is
         # left of the node could still tell the controller that its jobs were killed.
         self.run("scontrol", "update", f"nodename={node}", "state=down", "reason=crashed")
-        for pid in of_node(self.folder, node):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._kill(node)
 
     def revive_node(self, node: str) -> None:
         """Bring a node up that had crashed."""
@@ -180,7 +178,7 @@ class Slurm:
         self._wait("sinfo", are)
 
     def stop(self) -> None:
-        """End all daemons, the nodes' jobs first."""
+        """End all daemons, the nodes' jobs first, and whatever a test that failed left behind."""
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
             self.run("scancel", "--user=root")
         for name in reversed(list(self.daemons)):
@@ -191,6 +189,12 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        self._kill()
+
+    def _kill(self, node: str | None = None) -> None:
+        for pid in processes(self.folder, node):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _daemon(self, name: str, *command: str) -> None:
         program = shutil.which(command[0], path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
@@ -221,10 +225,12 @@ class Slurm:
             time.sleep(0.05)
 
 
-def of_node(folder: Path, node: str) -> list[int]:
-    """Return the processes that run for a node, by variables that Slurm gives to its jobs."""
+def processes(folder: Path, node: str | None = None) -> list[int]:
+    """Return the processes of a cluster, or of one of its nodes, by their environment."""
+    wanted = {f"SLURM_CONF={folder / 'slurm.conf'}".encode()}
+    if node is not None:
+        wanted.add(f"SLURMD_NODENAME={node}".encode())
     found = []
-    wanted = {f"SLURM_CONF={folder / 'slurm.conf'}".encode(), f"SLURMD_NODENAME={node}".encode()}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if wanted <= set((process / "environ").read_bytes().split(b"\0")):
