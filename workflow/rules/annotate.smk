@@ -13,9 +13,9 @@ rule annotate:
         "<logs>/annotate/{id}.log",
     benchmark:
         "<benchmarks>/annotate/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(RegularWindows, "slices"),
         **settings(AnnotateSettings, "annotate"),

@@ -8,9 +8,9 @@ rule events:
         "<logs>/events/{id}.log",
     benchmark:
         "<benchmarks>/events/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(EventsSettings, "events"),
         **settings(MemberSettings, "samples", only=DATASET.is_archive),

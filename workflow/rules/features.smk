@@ -21,9 +21,9 @@ rule features:
         "<logs>/features/{id}.log",
     benchmark:
         "<benchmarks>/features/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings_of_features(FeatureSettings),
         **sources_of_features(),

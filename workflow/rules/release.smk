@@ -9,9 +9,9 @@ rule publish_events:
         "<logs>/publish_events/{id}.log",
     benchmark:
         "<benchmarks>/publish_events/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(PublishSettings, "release"),
         revision=revision("publish"),
@@ -39,10 +39,10 @@ rule publish_slices:
         "<logs>/publish_slices/{id}.log",
     benchmark:
         "<benchmarks>/publish_slices/{id}.tsv"
-    threads: threads_of
     priority: 1  # the release waits for it
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
@@ -63,9 +63,9 @@ rule publish_samples:
         "<logs>/publish_samples/{id}.log",
     benchmark:
         "<benchmarks>/publish_samples/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
@@ -87,9 +87,9 @@ rule publish_features:
         "<logs>/publish_features/{feature}/{id}.log",
     benchmark:
         "<benchmarks>/publish_features/{feature}/{id}.tsv"
-    threads: threads_of
     conda:
         "../../envs/evreel.yaml"
+    threads: threads_of
     params:
         **settings(PublishSettings, "release"),
         **EVENTS_OF,
