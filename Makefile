@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale fuzz clean
+.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale bench-threads fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ bench: setup ## measure speed beside the peers; prints ratios
 
 bench-release: setup ## measure a release: after an edit, from nothing, by compression (20 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/release.py
+
+bench-threads: setup ## measure one recording by one thread and by several (5 minutes)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/threads.py
 
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/memory.py

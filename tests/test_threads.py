@@ -42,8 +42,8 @@ def test_error__comes_in_the_place_of_its_result_and_no_thread_is_left(threads):
     assert ours() == []
 
 
-@pytest.mark.parametrize(("threads", "most"), [(1, 1), (3, 3)])
-def test_items__are_taken_one_per_thread_ahead_and_no_more(threads, most):
+@pytest.mark.parametrize(("threads", "most"), [(1, 1), (3, 7)])
+def test_items__are_taken_some_more_than_threads_ahead_and_no_more(threads, most):
     taken = []
 
     def items():

@@ -25,6 +25,9 @@ Result = TypeVar("Result")
 MOST = 16
 """Default limit of the threads of a step."""
 
+_MORE_AHEAD = 4
+"""Results that are made ahead of whoever takes them, beside one per thread: threads then have work
+while the others read or write something else."""
 _HASHED_BYTES = 1 << 22
 """Bytes of a file that a task hashes."""
 
@@ -135,7 +138,7 @@ class Crew(Closing):
         return task
 
     def ahead(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Ahead[Item, Result]:
-        """Return the results of work on items, in order; up to one per thread is made ahead."""
+        """Return the results of work on items, in order; some more than threads are made ahead."""
         return Ahead(self, work, items)
 
     def sha256(self, path: Path) -> Hashing:
@@ -193,13 +196,14 @@ class Ahead(Generic[Item, Result]):
     def __init__(self, crew: Crew, work: Callable[[Item], Result], items: Iterable[Item]) -> None:
         self._crew, self._work, self._items = crew, work, iter(items)
         self._tasks: deque[Task[Result]] = deque()
-        self._fill(0 if crew.threads == 1 else crew.threads)
+        self._most = 0 if crew.threads == 1 else crew.threads + _MORE_AHEAD
+        self._fill(self._most)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Result:
-        self._fill(max(1, self._crew.threads))
+        self._fill(max(1, self._most))
         if not self._tasks:
             raise StopIteration
         return self._tasks.popleft().result()

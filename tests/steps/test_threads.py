@@ -23,7 +23,7 @@ from support.annotations import moving_scene
 from support.stores import pieces, store_of
 
 THREADS = (1, 2, 3, 16)
-N = 400_000
+N = 270_000
 DAT = "% Data file containing CD events\n% Version 2\n% Width 64\n% Height 48\n"
 
 
@@ -131,14 +131,14 @@ def test_features__are_the_same_bytes_for_any_number_of_threads(tmp_path, store,
 def test_features_of_a_recording__are_the_same_bytes_for_any_number_of_threads(tmp_path, events):
     write_dat(tmp_path / "a.dat", events)
     contents = set()
-    for threads in THREADS:
+    for threads in (1, 3):
         files = wanted(tmp_path / str(threads))
         steps.all_features(tmp_path / "a.dat", files, threads=threads)
         contents.add(tuple(path.read_bytes() for path in files))
     assert len(contents) == 1
 
 
-@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("threads", [1, 2, 3])
 def test_event_that_breaks_a_rule__is_one_error_and_no_output(tmp_path, events, threads):
     t = events.t.copy()
     t[-5] = 3
@@ -183,7 +183,7 @@ def test_error_in_a_thread__is_raised_once_and_leaves_nothing(
     assert ours() == []
 
 
-@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("threads", [1, 3])
 def test_interruption__ends_all_threads_and_leaves_nothing(tmp_path, events, store, threads):
     def interrupt(done: int, total: int | None) -> None:
         if done > 3:

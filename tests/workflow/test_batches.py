@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.leftovers import leftovers
+
 from support.dataset import CONFIG, build, make_data_set, planned, snakemake, tree, write_config
 from support.dataset import write_table
 
@@ -76,10 +79,15 @@ def test_batches__make_the_bytes_of_single_jobs_and_are_done_once(built, tmp_pat
     }
 
 
-def test_batches__of_another_size_make_nothing_new(copied):
+def test_batches__of_another_size_make_nothing_new(copied, monkeypatch):
     before = times(copied)
     build(sharing(copied, 5), "--cores", "2")
     assert times(copied) == before
+    monkeypatch.chdir(copied)
+    found = leftovers("results", [DataSet.of_files(["config.yaml"])])
+    assert found.unknown == ()
+    assert {path.stem for path in found.files} == {"three"}  # a batch that is no more
+    assert {path.parts[1] for path in found.files} == {"batches", "logs", "benchmarks"}
     build(sharing(copied, 1), "--cores", "2")
     assert times(copied) == before
     changed = CONFIG | {"preview": {"crf": 30}, "batches": {"recordings": 1}}

@@ -81,7 +81,14 @@ def test_differences__name_each_file_that_is_not_alike(tmp_path):
     assert differences(a, a) == []
 
 
-def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_path):
+# More than the size of the recording asks for.
+THREADS = [
+    f"{rule}=2"
+    for rule in ("events", "annotate", "features", "publish_events", "publish_slices")
+]
+
+
+def test_cores_threads_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_path):
     # The other machine's Python has no letters for the name of this folder.
     here = make_data_set(tmp_path / "hier drüben", ["one"])
     there = make_data_set(tmp_path / "an other one", ["one"])
@@ -89,7 +96,8 @@ def test_cores_folder_clock_locale_and_processor__do_not_show_in_any_file(tmp_pa
         write_config(folder, DECAY)
     for source in (there / "raw").iterdir():
         os.utime(source, (10**9, 10**9))
-    build(here, "--cores", "2")
+    build(here, "--cores", "2", "--set-threads", *THREADS)
+    assert "Nothing to be done" in build(here, "-n")
     umask = os.umask(0o077)
     try:
         run = snakemake(there, "--cores", "1", machine=OTHER_MACHINE)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evreel.acquire import DOWNLOADS
+from evreel.dataset.batches import batches_of
 from evreel.dataset.dataset import SUFFIXES, DataSet
 from evreel.dataset.documents import read_document
 from evreel.dataset.job_records import is_recorded
@@ -42,6 +43,11 @@ _FORMS = {
     "release": f"{RELEASE_NAME}-{RELEASE_NAME}",
     "file": "[A-Za-z0-9._-]+",
 }
+_OF_BATCHES = (
+    *("batches/{step}/{batch}.json", "batches/.made/{step}/{batch}.json"),
+    *("logs/batches/{step}/{batch}.log", "benchmarks/batches/{step}/{batch}.tsv"),
+)
+"""What the rule of `batches.smk` makes, of which one step is read as many."""
 _RULE = re.compile(r"^(?:rule|checkpoint) (\w+):$", re.MULTILINE)
 _SECTION = re.compile(r"^    (\w+):", re.MULTILINE)
 _PATH = re.compile(r'"<(\w+)>/([^"]*)"')
@@ -79,11 +85,10 @@ def _rules_folder() -> Path:
 @functools.cache
 def forms() -> tuple[Form, ...]:
     """Return the forms of all paths that the rules of the workflow make."""
-    return tuple(
-        form
-        for file in sorted(_rules_folder().glob("*.smk"))
-        for form in _forms_of(file.read_text(encoding="utf-8"))
-    )
+    rules = sorted(_rules_folder().glob("*.smk"))
+    of_rules = [form for file in rules for form in _forms_of(file.read_text(encoding="utf-8"))]
+    of_batches = [Form(_pattern(path), frozenset({"step", "batch"}), ()) for path in _OF_BATCHES]
+    return *of_rules, *of_batches
 
 
 def _forms_of(text: str) -> Iterator[Form]:
@@ -242,6 +247,7 @@ class _Wanted:
             "id": {id_ for dataset in datasets for id_ in dataset.recordings},
             "feature": {name for dataset in datasets for name in dataset.config.features},
             "archive": {name for dataset in datasets for name in dataset.archives},
+            "batch": {name for dataset in datasets for name in batches_of(dataset)},
             "pictures": {dataset.video_suffix for dataset in datasets},
             "release": {dataset.release_name for dataset in datasets},
         }

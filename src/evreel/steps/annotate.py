@@ -435,13 +435,14 @@ def annotate(
                     for _ in range(crew.threads)
                 ]
             )
+            labelled_chunks = crew.ahead(label, _from_row_0(chunks))
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
                 doubts=joined.doubts,
                 shapes=regions.shape_rows(),
                 store=opened,
             )
-            for chunk, labels_of in crew.ahead(label, _from_row_0(chunks)):
+            for chunk, labels_of in labelled_chunks:
                 writer.write(chunk, *labels_of)
                 progress(writer.n, opened.n)
             writer.finish()

@@ -232,9 +232,10 @@ class Shares(NamedTuple):
 
     Parameters
     ----------
-    decoding : threads that decode, with the main one if there are no more than 2.
+    decoding : threads that decode.
     rest : threads for all else, the main one included.
-    are_apart : whether decoding is not up to the main thread.
+    are_apart : whether decoding is not up to the main thread. Of 2, this makes 3, one of which
+        waits most of the time.
     """
 
     decoding: int
@@ -244,9 +245,8 @@ class Shares(NamedTuple):
     @classmethod
     def of(cls, threads: int) -> Shares:
         """Return how threads are shared out: decoding takes up to a third of the time."""
-        if threads < 3:
-            return cls(1, threads, False)
-        return cls(threads // 3, threads - threads // 3, True)
+        decoding = max(1, threads // 3)
+        return cls(decoding, threads - (decoding if threads > 2 else 0), threads > 1)
 
     @contextlib.contextmanager
     def ahead(self, batches: Iterator[T]) -> Iterator[Iterator[T]]:

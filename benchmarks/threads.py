@@ -1,0 +1,192 @@
+"""Time the steps of one recording with one thread and with several; their files must be the same.
+
+Recordings: a simulated scene of four annotated objects at 346×260, as AEDAT 4 (LZ4), EVT 3.0 and
+DAT; moving edges at 1280×720, as EVT 3.0 and DAT. Each side runs in a process of its own, once to
+compile and to fill the disk's cache, then in several rounds, in turn; the fastest counts.
+
+*Main* is the share of the processor's time, with the most threads, that the thread has which calls
+the step: it reads annotations, hands out tasks, and writes; while it waits, it works on tasks, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import memory
+import numpy as np
+import prophesee
+
+from evreel import steps
+from evreel.recordings import read_events
+from evreel.threads import cores
+
+FRAME_US = 10_000
+
+
+def write_recordings(folder: Path, n: int) -> None:
+    """Write all recordings, of about n events each, and what the steps need beside them."""
+    memory.simulate(folder, n / memory.EVENTS_PER_SECOND)
+    events = read_events(folder / "scene.aedat4")
+    scene = tuple(getattr(events, name).astype(np.int64) for name in "txyp")
+    for name, columns, size in (
+        ("scene", scene, ("346", "260")),
+        ("edges", prophesee.edges(n), ("1280", "720")),
+    ):
+        raw, dat = (
+            head.replace("1280", size[0]).replace("720", size[1]).encode()
+            for head in (prophesee.HEADER.format(3), prophesee.DAT_HEADER)
+        )
+        (folder / f"{name}.raw").write_bytes(raw + prophesee.evt3(*columns))
+        (folder / f"{name}.dat").write_bytes(dat + bytes([0x0C, 8]) + prophesee.dat(*columns))
+    for name, source in (("scene", "scene.aedat4"), ("edges", "edges.dat")):
+        steps.events(folder / source, folder / f"{name}.h5")
+    clock = steps.ClockSettings(window_us=FRAME_US)
+    steps.clock(folder / "scene.h5", folder / "scene.clock.tsv", clock)
+
+
+def events(name: str) -> Callable[[Path, int], None]:
+    def run(folder: Path, threads: int) -> None:
+        steps.events(folder / name, folder / "made" / "store.h5", threads=threads)
+
+    return run
+
+
+def annotate(folder: Path, threads: int) -> None:
+    steps.annotate(
+        folder / "scene.h5",
+        folder / "scene.clock.tsv",
+        folder / "made" / "slices.h5",
+        folder / "made" / "slices_bbox.npy",
+        steps.RegularWindows(window_us=50_000),
+        rois=folder / "scene.rois.xml",
+        tags=folder / "scene.tags.xml",
+        threads=threads,
+    )
+
+
+KINDS = {
+    "histogram": steps.FeatureSettings(representation="histogram", window_us=FRAME_US),
+    "voxel grid": steps.FeatureSettings(
+        representation="voxel_grid", parameters={"bins": 5}, count=50_000
+    ),
+    "exponential surface": steps.FeatureSettings(
+        representation="exponential_surface", window_us=FRAME_US
+    ),
+}
+
+
+def features(store: str, *kinds: str) -> Callable[[Path, int], None]:
+    def run(folder: Path, threads: int) -> None:
+        wanted = {folder / "made" / f"{kind}.h5": KINDS[kind] for kind in kinds}
+        steps.all_features(folder / store, wanted, threads=threads)
+
+    return run
+
+
+JOBS: dict[str, Callable[[Path, int], None]] = {
+    **{
+        f"events, {name}": events(name)
+        for name in ("scene.aedat4", "scene.raw", "scene.dat", "edges.raw", "edges.dat")
+    },
+    "annotate, scene": annotate,
+    **{
+        f"features, {kind}, {name}": features(f"{name}.h5", kind)
+        for name in ("scene", "edges")
+        for kind in KINDS
+    },
+    "features, all three, scene": features("scene.h5", *KINDS),
+}
+
+
+def measure(job: str, folder: Path, threads: int) -> dict[str, object]:
+    """Run a job twice; return what the second run takes, and the digests of its files."""
+    made = folder / "made"
+    made.mkdir(exist_ok=True)
+    for _ in range(2):
+        for old in made.iterdir():
+            old.unlink()
+        clocks = time.perf_counter, time.process_time, time.thread_time
+        began = [clock() for clock in clocks]
+        JOBS[job](folder, threads)
+        wall, cpu, main = (clock() - start for clock, start in zip(clocks, began, strict=True))
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in made.iterdir()}
+    return {"s": wall, "cpu": cpu, "main": main, "mb": memory.peak_mb(), "files": digests}
+
+
+def best(job: str, folder: Path, threads: list[int], rounds: int) -> dict[int, dict[str, float]]:
+    """Return the fastest of several rounds for each number of threads.
+
+    Raises
+    ------
+    SystemExit
+        If files differ.
+    """
+    found: dict[int, list[dict[str, float]]] = {n: [] for n in threads}
+    files = set()
+    for _ in range(rounds):
+        for n in threads:
+            command = [sys.executable, __file__, "--run", job, str(folder), str(n)]
+            told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+            measured = json.loads(told)
+            files.add(json.dumps(measured.pop("files"), sort_keys=True))
+            found[n].append(measured)
+    if len(files) != 1:
+        sys.exit(f"{job}: its files depend on the number of threads")
+    return {n: min(measured, key=lambda one: one["s"]) for n, measured in found.items()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=10_000_000, help="of each recording")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--least", type=float, help="fail if 2 threads are less than so much faster"
+    )
+    parser.add_argument("--only", default="", help="jobs whose names begin so")
+    parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        job, folder, threads = options.run
+        print(json.dumps(measure(job, Path(folder), int(threads))))
+        return 0
+    threads = [n for n in (1, 2, 4, 8, 16) if n <= max(2, cores())]
+    slow = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_recordings(Path(folder), options.events)
+        print(f"{options.events / 1e6:g} M events; {cores()} cores; seconds\n")
+        more = [head for n in threads[1:] for head in (f"{n} threads", f"1 / {n}")]
+        heads = ["job", "1 thread", *more, "CPU, 1", f"CPU, {threads[-1]}", "main", "MB"]
+        print(f"| {' | '.join(heads)} |")
+        print("|---" * len(heads) + "|")
+        for job in JOBS:
+            if not job.startswith(options.only):
+                continue
+            found = best(job, Path(folder), threads, options.rounds)
+            one, most = found[1], found[threads[-1]]
+            cells = [job, f"{one['s']:.2f}"]
+            for n in threads[1:]:
+                cells += [f"{found[n]['s']:.2f}", f"{one['s'] / found[n]['s']:.2f}"]
+            cells += [
+                f"{one['cpu']:.2f}",
+                f"{most['cpu']:.2f}",
+                f"{most['main'] / most['cpu']:.0%}",
+            ]
+            cells.append(f"{one['mb']:.0f} / {most['mb']:.0f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
+            if options.least is not None and one["s"] / found[2]["s"] < options.least:
+                slow.append(job)
+    if slow:
+        print(f"\nless than {options.least} times: {'; '.join(slow)}", file=sys.stderr)
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
