@@ -127,10 +127,13 @@ def check_folder(root: Path) -> None:
     Raises
     ------
     EvreelError
-        If it, or a folder above it, is a file, or a link that leads nowhere.
+        If it, or a folder above it, is a file, or a link that leads nowhere; or there is such a
+        link in it, of a name without a suffix.
     """
     with _writing(root):
-        for place in (root, *root.parents):
+        inside = root.iterdir() if root.is_dir() else ()
+        links = [place for place in inside if place.is_symlink() and not place.suffix]
+        for place in (*(link for link in links if not link.exists()), root, *root.parents):
             if place.is_dir():
                 return
             if os.path.lexists(place):

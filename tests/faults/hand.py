@@ -15,7 +15,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from evreel.acquire.download import DOWNLOADS
 from evreel.cli import main
+from evreel.outputs import SCRATCH
 from faults.dying import Death, arm
 from faults.world import PATTERN, BrokenError, hold
 from support import webserver
@@ -159,13 +161,24 @@ class Hand:
                 raise BrokenError(f"{name} does not end: {self.said()}")
             time.sleep(0.002)
 
-    def check_whole(self, name: str) -> None:
-        """Raise if a file is there under its name, and is not whole."""
-        for path, digest in files(self.out).items():
-            if path.split("/")[0] not in (".evreel-tmp", ".evreel-downloads"):
-                wanted = self.wanted[name].get(path)
-                hold(wanted is not None, f"{name} left {path}")
-                hold(digest == wanted, f"{name} left {path}, which is not whole")
+    def check_whole(self, name: str, *, all_of_it: bool = False) -> None:
+        """Raise if a file is there under its name, and is not whole; or if not all are there."""
+        found = {
+            path: digest
+            for path, digest in files(self.out).items()
+            if path.split("/")[0] not in (SCRATCH, DOWNLOADS)
+        }
+        for path, digest in found.items():
+            wanted = self.wanted[name].get(path)
+            hold(wanted is not None, f"{name} left {path}")
+            hold(digest == wanted, f"{name} left {path}, which is not whole")
+        hold(not all_of_it or found == self.wanted[name], f"{name} left only {[*found]}")
+
+    def remove_outputs(self) -> None:
+        """Remove what is there under a name, as a person does."""
+        for path in self.out.iterdir():
+            if path.name not in (SCRATCH, DOWNLOADS):
+                shutil.rmtree(path)
 
     def check_done(self, name: str) -> None:
         """Raise unless everything is there, and nothing else."""

@@ -94,7 +94,7 @@ def a_while(rng: random.Random, longest_s: float = 5.0) -> float:
     "A command of evreel is killed, or ends with the terminal",
     SAME,
     "Its outputs, and nothing that the first one left. Until then, what was there before is. "
-    "`export` and `unpack` refuse a folder that is already there: then it is whole.",
+    "`export` and `unpack` refuse a folder that is there: it is whole, and yours to remove.",
     turns=340,
     by_hand=True,
 )
@@ -114,8 +114,11 @@ def end_command(hand: Hand, name: str, rng: random.Random) -> str:
     ended = hand.run(name, death)
     hand.check_whole(name)
     status = hand.run(name)
-    is_there = refuses and status == 2
-    hold(status == 0 or is_there, f"{name}: the same command ends with {status}: {hand.said()}")
+    if refuses and status == 2:
+        hand.check_whole(name, all_of_it=True)
+        hand.remove_outputs()
+        status = hand.run(name)
+    hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
     hand.check_done(name)
     hand.deaths += ended != 0
     return f"{name}: {death} → {ended}"

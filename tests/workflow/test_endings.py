@@ -86,6 +86,17 @@ def test_run__while_another_is_at_work_says_so_and_changes_nothing(folder):
     assert stamp.exists() and not (folder / "results" / "recordings").exists()
 
 
+@pytest.mark.parametrize("where", ["events", "nowhere"])
+def test_run__whose_results_have_a_link_that_leads_nowhere_says_so(folder, where):
+    (folder / "results").mkdir()
+    (folder / "results" / "events").symlink_to(where)
+    run = snakemake(folder, "--cores", "1", "--", "all_events")
+    assert run.returncode == 1
+    assert "results: cannot be written: Not a directory (results/events). A folder" in run.stdout
+    assert "Traceback" not in run.stdout
+    assert not (folder / "results" / "recordings").exists()
+
+
 def test_progress__is_told_also_to_who_asks_snakemake_to_be_quiet(folder):
     form = re.compile(r"^(\d+) of 3 jobs, \d+ of \d+ kB, (about \d+ s left|in \d+ s)$", re.MULTILINE)
     run = snakemake(folder, "--cores", "1", "--quiet", "--", "all_events")
