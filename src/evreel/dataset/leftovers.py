@@ -21,6 +21,7 @@ from evreel.dataset.batches import batches_of
 from evreel.dataset.dataset import SUFFIXES, DataSet
 from evreel.dataset.documents import read_document
 from evreel.dataset.job_records import is_recorded
+from evreel.dataset.ledger import LEDGERS, Ledger
 from evreel.dataset.settings import NAME, Config
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import SCRATCH
@@ -219,7 +220,8 @@ def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool
     """Tell whether the workflow made a file that has the form of one of its own."""
     if not form.logs:  # a log or a benchmark
         return True
-    if is_recorded(f"{results}/{place.removesuffix(UNVERIFIED)}"):
+    file = f"{results}/{place.removesuffix(UNVERIFIED)}"
+    if is_recorded(file) or file in _made_in_batches(results):
         return True
     # Beside a video that was made, a zip may as well be what a person exported from CVAT.
     path = f"{results}/{place}"
@@ -227,6 +229,14 @@ def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool
         return False
     named = [log for log in form.logs if all(f"{{{name}}}" in log for name in form.names)]
     return any(Path(results, log.format(**match.groupdict())).exists() for log in named)
+
+
+@functools.cache
+def _made_in_batches(results: str) -> frozenset[str]:
+    """Return the files that batches made, also of recordings that are no longer in the table."""
+    ledgers = Path(results, LEDGERS).glob("*/*.json")
+    entries = (entry for path in ledgers for entry in Ledger(path).entries.values())
+    return frozenset(file for entry in entries for file in entry.outputs)
 
 
 def _has_pictures_alone(path: str) -> bool:
