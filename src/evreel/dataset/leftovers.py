@@ -11,7 +11,7 @@ import functools
 import os
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -151,12 +151,12 @@ def leftovers(results: str, datasets: Sequence[DataSet], others: Sequence[str] =
     `others` are configs of that folder besides, as `configs_beside` finds them.
     """
     root = Path(results)
-    wanted = _Wanted(datasets)
+    wanted, in_batches = _Wanted(datasets), _made_in_batches(results)
     found: list[tuple[Path, int]] = []
     unknown: list[Path] = []
     for path in _files_below(root):
         place = path.relative_to(root).as_posix()
-        made = [each for each in _matches(place) if _is_made(results, place, *each)]
+        made = [each for each in _matches(place) if _is_made(results, place, in_batches, *each)]
         if not made:
             unknown.append(path)
         elif not any(wanted.has(match) for _, match in made):
@@ -216,12 +216,14 @@ def _matches(place: str) -> Iterator[tuple[Form, re.Match[str]]]:
             yield form, match
 
 
-def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool:
+def _is_made(
+    results: str, place: str, in_batches: Collection[str], form: Form, match: re.Match[str]
+) -> bool:
     """Tell whether the workflow made a file that has the form of one of its own."""
     if not form.logs:  # a log or a benchmark
         return True
     file = f"{results}/{place.removesuffix(UNVERIFIED)}"
-    if is_recorded(file) or file in _made_in_batches(results):
+    if is_recorded(file) or file in in_batches:
         return True
     # Beside a video that was made, a zip may as well be what a person exported from CVAT.
     path = f"{results}/{place}"
@@ -231,7 +233,6 @@ def _is_made(results: str, place: str, form: Form, match: re.Match[str]) -> bool
     return any(Path(results, log.format(**match.groupdict())).exists() for log in named)
 
 
-@functools.cache
 def _made_in_batches(results: str) -> frozenset[str]:
     """Return the files that batches made, also of recordings that are no longer in the table."""
     ledgers = Path(results, LEDGERS).glob("*/*.json")
