@@ -500,8 +500,8 @@ def common_source(world: World, rng: random.Random) -> str:
 
 @fault(
     "jumping-clock",
-    "The clock of the machine jumps, forwards or backwards, or its time zone changes",
-    SAME,
+    "The clock of the machine jumps, or its time zone changes, or files have times in the future",
+    "Set the clock right; `find . -newermt now -exec touch {} +`; run the same command again.",
     turns=2,
 )
 def jumping_clock(world: World, rng: random.Random) -> str:
@@ -518,8 +518,9 @@ def jumping_clock(world: World, rng: random.Random) -> str:
         world.disturbed({"snakemake": [death]}, env=clock(shifts[-1], TZ=zone), cold=True)
         if "cannot be locked" in world.said():
             world.run("--unlock")
-    shifts.append(rng.choice([0, rng.randint(-4000, 4000)]))
-    world.cure(env=clock(shifts[-1]), cold=True)
+    command = ["find", ".", "-newermt", "now", "-exec", "touch", "{}", "+"]
+    subprocess.run(command, cwd=world.folder, check=True)
+    world.cure()
     return f"{state}, days {shifts}"
 
 
