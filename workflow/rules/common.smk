@@ -13,6 +13,7 @@ from snakemake.settings.enums import Quietness
 
 from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.divided import keep_made_of_parts
 from evreel.dataset.failures import what_failed, what_was_warned
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
@@ -135,6 +136,7 @@ try:
             forget_release(DATASET, MEMORY),
         ):
             logger.warning(notice)
+        keep_made_of_parts(DATASET, MEMORY)
         MEMORY.save()
         atexit.register(MEMORY.save)  # with what is found out when jobs are planned
 except EvreelError as error:
@@ -154,6 +156,8 @@ wildcard_constraints:
     feature="|".join(DATASET.config.features) or "(?!)",
     suffix=r"[A-Za-z0-9]+",
     archive=r"[A-Za-z0-9._-]+",
+    part=r"[1-9][0-9]*",
+    parts=r"[1-9][0-9]*",
 
 
 def start():

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +32,7 @@ from evreel.cli.options import (
 )
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic
+from evreel.shares import Share
 
 if TYPE_CHECKING:
     from evreel.checks import Report
@@ -123,6 +124,13 @@ def _us_of_ms(text: str) -> int:
         if us == int(us) and us >= 1:
             return int(us)
     raise argparse.ArgumentTypeError(f"{text!r} is not a duration in ms, of whole µs")
+
+
+def _share(text: str) -> Share:
+    try:
+        return Share.parse(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
@@ -408,6 +416,25 @@ def video(options: Options) -> int:
     return 0
 
 
+IN_PARTS = (
+    option(
+        "--part",
+        metavar="K/N",
+        type=_share,
+        help="make only the k-th of n parts, which a command with --parts joins; -o names its file",
+    ),
+    option(
+        "--parts",
+        metavar="PART",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="join these: all parts, made with the same options; the files are the same",
+    ),
+)
+
+
 @command(
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
@@ -425,6 +452,7 @@ def video(options: Options) -> int:
     ),
     settings("RegularWindows"),
     settings("AnnotateSettings"),
+    *IN_PARTS,
 )
 def annotate(options: Options) -> int:
     """Annotate events."""
@@ -442,19 +470,24 @@ def annotate(options: Options) -> int:
         read += [file for name in ("rois", "tags") for file in getattr(options, name, ())]
         clock, slices = Path(options.times), options.output
         if by_hand is not None:
+            if options.part is not None or options.parts:
+                raise UsageError("parts need a clock that is there: --clock TSV")
             finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
             clock, slices, boxes = stack.enter_context(atomic(*finals, inputs=read))
             steps.clock(store, clock, steps.ClockSettings(**by_hand))
-        steps.annotate(
-            store,
-            clock,
-            slices,
-            boxes,
-            settings_from(steps.RegularWindows, options),
-            settings_from(steps.AnnotateSettings, options),
+        given = {
             **_given(options, "rois", "tags", "labelled", "labels"),
             **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
-            progress=progress,
+        }
+        cut = settings_from(steps.RegularWindows, options)
+        how = settings_from(steps.AnnotateSettings, options)
+        if options.part is not None:
+            share = options.part
+            steps.annotate_part(store, clock, slices, share, cut, how, progress=progress, **given)
+            return 0
+        parts = options.parts
+        steps.annotate(
+            *(store, clock, slices, boxes, cut, how), parts=parts, progress=progress, **given
         )
     return 0
 
@@ -877,6 +910,7 @@ def boxes(options: Options) -> int:
         "NAME.times",
     ),
     labels("of the samples"),
+    *IN_PARTS,
     STREAM,
     SENSOR,
     option(
@@ -895,6 +929,8 @@ def features(options: Options) -> int:
     from evreel.steps.precompute import Wanted, precompute
 
     names = by_name(files_of(options.file, but=BOXES_SUFFIX))
+    if options.part is not None or options.parts:
+        return _features_in_parts(options, names)
     wanted = Wanted(
         folder=options.output,
         settings=settings_from(steps.FeatureSettings, options),
@@ -902,12 +938,7 @@ def features(options: Options) -> int:
         max_duration_us=options.max_duration_ms,
         boxes=boxes_by_name(files_of(options.boxes), names),
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
-        beside=lambda name: {
-            "cut": None if options.cut is None else options.cut / f"{name}.tsv",
-            "slices": None if options.slices is None else options.slices / f"{name}.h5",
-            "labels": options.labels,
-            "ends": {} if options.ends is None else _ends(options.ends, name),
-        },
+        beside=lambda name: _beside(options, name),
         stream=options.stream,
         sensor=options.sensor,
     )
@@ -924,6 +955,46 @@ def features(options: Options) -> int:
         counts = ", ".join(f"{n} {state}" for state, n in ended.items())
         say("%d recordings: %s", len(names), counts)
     return 1 if ended["failed"] else 0
+
+
+def _beside(options: Options, name: str) -> dict[str, Any]:
+    """Return what else there is of a recording, as features take it."""
+    return {
+        "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+        "slices": None if options.slices is None else options.slices / f"{name}.h5",
+        "labels": options.labels,
+        "ends": {} if options.ends is None else _ends(options.ends, name),
+    }
+
+
+def _features_in_parts(options: Options, names: Mapping[str, Path]) -> int:
+    """Make a part of the features of one recording, or join all."""
+    from evreel import steps
+    from evreel.steps.events import is_store
+
+    whole = options.start_us == 0 and options.max_duration_ms is None and not options.boxes
+    if len(names) != 1 or not whole:
+        raise UsageError(
+            "--part and --parts are of one whole recording, without --start-us, --max-duration-ms "
+            "and --boxes"
+        )
+    ((name, path),) = names.items()
+    if not is_store(path, options.stream, options.sensor):
+        raise UsageError(
+            "is not an events store, of which parts are made",
+            path=path,
+            hint=f"Decode it once: evreel events {path} -o {name}.h5.",
+        )
+    folder = options.output if options.part is None else options.output.parent
+    wanted = {folder / f"{name}.h5": settings_from(steps.FeatureSettings, options)}
+    beside = _beside(options, name)
+    with _bar(options, name, "frame") as progress:
+        if options.part is None:
+            steps.all_features(path, wanted, parts=options.parts, progress=progress, **beside)
+        else:
+            share = options.part
+            steps.features_part(path, options.output, share, wanted, progress=progress, **beside)
+    return 0
 
 
 @command(

@@ -62,7 +62,7 @@ def recipe_of(dataset: DataSet) -> Recipe:
         return f"{folder}/{main.name}:{function}"
 
     config = dataset.config.plain()
-    del config["results"]
+    del config["results"], config["parts"]  # how it is made here
     config["recordings"] = TABLE
     config["release"]["data"] = "all"
     for place, file in files_of(dataset.config):
@@ -76,8 +76,8 @@ def recipe_of(dataset: DataSet) -> Recipe:
     places = _places_of_recordings(dataset)
     rows = []
     for id_, row in dataset.recordings.items():
-        cells = dict(row)
-        for column, cell in row.items():
+        cells = {name: cell for name, cell in row.items() if not name.startswith("parts/")}
+        for column, cell in tuple(cells.items()):
             if column == "source":
                 cells |= _source(cell, places, "size_bytes" in row)
             elif column.startswith("features/") and column.endswith("/representation"):

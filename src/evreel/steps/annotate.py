@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from evreel.dataset.placing import read_placed
 from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import ClockError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.provenance import Provenance, sha256
+from evreel.provenance import STEP_REVISIONS, Provenance, digest_of, sha256
 from evreel.release.content import listed_in, role_of
+from evreel.shares import Share
 from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.common import LOG, Steady, named
 from evreel.steps.events import Source, as_store
@@ -24,7 +26,9 @@ from evreel.windows import RegularWindows
 
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
+    from evreel.annotations.regions import Regions
     from evreel.annotations.shapes import Annotations
+    from evreel.files.events_store import EventsStore
     from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
     from evreel.windows import Windows
@@ -58,6 +62,48 @@ Files = str | Path | Sequence[str | Path] | None
 """The annotation of a recording: a file, several exports of one task, or none."""
 Wanted = str | Mapping[str, str | None] | None
 """Digest of that file, or of each of several, by what `evreel.release.content.role_of` calls it."""
+
+
+class Given(TypedDict, total=False):
+    """The annotation of a recording, and what is known of it.
+
+    Parameters
+    ----------
+    rois
+        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
+        told by content; None if there is none. Several are exports of one task's jobs, a folder of
+        these, or a text with ``|`` between them, as in the recordings table;
+        `evreel.annotations.jobs.of_jobs` joins them.
+    tags
+        CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
+        `rois` are not. None takes the tags of `rois`.
+    labelled
+        Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
+        None: all that they looked at.
+    rois_md5, tags_md5, labelled_md5
+        32 hexadecimal digits that the file's bytes must have; None checks nothing. Those of several
+        files are separated by ``|``.
+    rois_sha256, tags_sha256, labelled_sha256
+        64 hexadecimal digits of the file that the workflow saw: another one is not read. Those of
+        several files by ``rois``, ``rois.2``, ….
+    labels
+        Label names in the order of their numbers, the same for all recordings of a data set;
+        None takes the order of the files.
+    names
+        What the recording is called, beside its store: tells its task among several of a project.
+    """
+
+    rois: Files
+    tags: Files
+    rois_md5: str | None
+    tags_md5: str | None
+    rois_sha256: Wanted
+    tags_sha256: Wanted
+    labelled: str | Path | None
+    labelled_md5: str | None
+    labelled_sha256: str | None
+    labels: Sequence[str] | None
+    names: Sequence[str]
 
 
 def files_in(given: Files) -> list[Path]:
@@ -240,14 +286,43 @@ def _check_ends(
     LOG.warning("%s", error)
 
 
-def annotate(
+class _Drawn(NamedTuple):
+    """What is drawn on a recording's video, on the recording's events.
+
+    Parameters
+    ----------
+    store : the events.
+    regions : what is drawn.
+    joined : what the files say together.
+    parameters : what a file that is made of it says.
+    steady : the files that it was read from, which must not change.
+    files : these files, and the clock.
+    of_rois : whether there are files with regions.
+    """
+
+    store: EventsStore
+    regions: Regions
+    joined: Joined
+    parameters: Mapping[str, Any]
+    steady: Steady
+    files: Sequence[str | Path | None]
+    of_rois: bool
+
+    @property
+    def identity(self) -> str:
+        """What distinguishes the regions of events from those that another annotation gives."""
+        revision = STEP_REVISIONS["annotate"]
+        return digest_of([revision, self.parameters, self.steady.digests])
+
+
+@contextlib.contextmanager
+def _drawn(
     store: Source,
     clock: str | Path,
-    slices: str | Path,
-    boxes: str | Path,
     windows: RegularWindows,
-    settings: AnnotateSettings = AnnotateSettings(),
+    settings: AnnotateSettings,
     *,
+    beside: str | Path,
     rois: Files = None,
     tags: Files = None,
     rois_md5: str | None = None,
@@ -259,64 +334,11 @@ def annotate(
     labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
     names: Sequence[str] = (),
-    progress: Progress = silent,
-) -> dict[str, int]:
-    """Join events, frame clock and CVAT XML into annotated slices and boxes.
-
-    Parameters
-    ----------
-    store
-        Events store (or a recording, decoded temporarily).
-    clock
-        The clock of the annotated video.
-    slices, boxes
-        Files to write: HDF5, and EventBbox records in ``.npy``.
-    windows
-        How slices are cut.
-    settings
-        What is read from the XML, and how.
-    rois
-        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
-        told by content; None if there is none. Several are exports of one task's jobs, a folder of
-        these, or a text with ``|`` between them, as in the recordings table;
-        `evreel.annotations.jobs.of_jobs` joins them.
-    tags
-        CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
-        `rois` are not. None takes the tags of `rois`.
-    labelled
-        Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
-        None: all that they looked at.
-    rois_md5, tags_md5, labelled_md5
-        32 hexadecimal digits that the file's bytes must have; None checks nothing. Those of several
-        files are separated by ``|``.
-    rois_sha256, tags_sha256, labelled_sha256
-        64 hexadecimal digits of the file that the workflow saw: another one is not read. Those of
-        several files by ``rois``, ``rois.2``, ….
-    labels
-        Label names in the order of their numbers, the same for all recordings of a data set;
-        None takes the order of the files.
-    names
-        What the recording is called, beside its store: tells its task among several of a project.
-
-    Returns
-    -------
-    What was changed, or left open: name → count. The slices have it as ``repairs``, and as
-    ``doubts`` what the files leave open.
-
-    Raises
-    ------
-    AnnotationError
-        If an annotation is not valid or does not fit the recording's video, or the name of a
-        picture contradicts the clock.
-    """
+) -> Iterator[_Drawn]:
+    """Yield the annotation of a recording, read as `annotate` takes it, and its open store."""
     from evreel.acquire import check_md5
-    from evreel.annotations.labelling import Annotator
     from evreel.annotations.regions import Regions
-    from evreel.files import hdf5
-    from evreel.files.boxes import write_boxes
     from evreel.files.clock import read_clock
-    from evreel.files.slices import SlicesWriter
-    from evreel.layout import SLICES
     from evreel.video.picture import Picture
 
     of_rois, of_tags = files_in(rois), files_in(tags)
@@ -335,7 +357,7 @@ def annotate(
     cut = windows.division()
     divided = asdict(cut)
     del divided["origin_us"]  # slices always start at 0
-    with as_store(store, beside=slices) as opened:
+    with as_store(store, beside=beside) as opened:
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
         joined = read_annotations(
@@ -361,48 +383,163 @@ def annotate(
         tagged = [tag.frame for tag in joined.annotations.tags]
         seen = np.array([*joined.annotations.frames, *tagged], dtype=np.int64)
         _check_ends(regions.frames, seen, aligned, opened.t_stop_us, clock)
-        repairs = regions.repairs | joined.counts
-        beside: dict[str, str] = {}
-        made = Provenance(
-            "annotate",
-            {
-                "labels": list(joined.annotations.labels),
-                **divided,
-                **settings.plain(),
-            },
-            {"store": sha256(opened.path), **steady.digests},
-            repairs,
-            beside,
-        )
+        said = {"labels": list(joined.annotations.labels), **divided, **settings.plain()}
+        files = [clock, *of_rois, *of_tags, labelled]
+        yield _Drawn(opened, regions, joined, said, steady, files, bool(of_rois))
+
+
+def _source_of(store: EventsStore) -> str:
+    """Return what distinguishes events from others; if possible without reading all of them."""
+    return store.decoding or sha256(store.path)
+
+
+def annotate_part(
+    store: Source,
+    clock: str | Path,
+    output: str | Path,
+    share: Share,
+    windows: RegularWindows,
+    settings: AnnotateSettings = AnnotateSettings(),
+    *,
+    progress: Progress = silent,
+    **given: Unpack[Given],
+) -> None:
+    """Find the regions of a share of a recording's events, for `annotate` to join.
+
+    Parameters
+    ----------
+    store, clock, windows, settings, given
+        As `annotate` takes them.
+    output
+        The part.
+    share
+        Which share.
+
+    Raises
+    ------
+    AnnotationError
+        As `annotate`.
+    """
+    from evreel.annotations.labelling import Annotator
+    from evreel.files import hdf5, parts
+    from evreel.layout import COLUMN_CHUNK, PARTS
+
+    with _drawn(store, clock, windows, settings, beside=output, **given) as drawn:
+        opened = drawn.store
+        rows = share.rows(opened.n, COLUMN_CHUNK)
+        made = Provenance("annotate", drawn.parameters, drawn.steady.digests)
         with (
-            atomic(slices, boxes, inputs=[opened.path, clock, *of_rois, *of_tags, labelled]) as (
+            atomic(output, inputs=[opened.path, *drawn.files]) as (scratch,),
+            hdf5.create(scratch, PARTS, made) as file,
+        ):
+            parts.begin(file, share, _source_of(opened))
+            writer = parts.RegionsWriter(file, drawn.identity, rows.start)
+            annotator = Annotator(
+                drawn.regions, rows.start, at=settings.at, instant=settings.instant
+            )
+            done = 0
+            for chunk in opened.chunks(rows.start, rows.stop):
+                writer.write(*annotator.label(chunk))
+                done += len(chunk)
+                progress(done, rows.stop - rows.start)
+            drawn.steady.check()
+    LOG.info("%s: part %s, %d events", Path(output).name, share, done)
+
+
+def annotate(
+    store: Source,
+    clock: str | Path,
+    slices: str | Path,
+    boxes: str | Path,
+    windows: RegularWindows,
+    settings: AnnotateSettings = AnnotateSettings(),
+    *,
+    parts: Sequence[str | Path] = (),
+    progress: Progress = silent,
+    **given: Unpack[Given],
+) -> dict[str, int]:
+    """Join events, frame clock and CVAT XML into annotated slices and boxes.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded temporarily).
+    clock
+        The clock of the annotated video.
+    slices, boxes
+        Files to write: HDF5, and EventBbox records in ``.npy``.
+    windows
+        How slices are cut.
+    settings
+        What is read from the XML, and how.
+    parts
+        The regions of events, if `annotate_part` has made them: all parts. Bytes are the same.
+    given
+        The annotation, as in `Given`.
+
+    Returns
+    -------
+    What was changed, or left open: name → count. The slices have it as ``repairs``, and as
+    ``doubts`` what the files leave open.
+
+    Raises
+    ------
+    AnnotationError
+        If an annotation is not valid or does not fit the recording's video, or the name of a
+        picture contradicts the clock.
+    LayoutError
+        If a part is missing, or was made from something else.
+    """
+    from evreel.annotations.labelling import Annotator
+    from evreel.files import hdf5
+    from evreel.files.boxes import write_boxes
+    from evreel.files.events_store import READ_ROWS
+    from evreel.files.parts import Parts
+    from evreel.files.slices import SlicesWriter
+    from evreel.layout import SLICES
+
+    with _drawn(store, clock, windows, settings, beside=slices, **given) as drawn:
+        opened, regions = drawn.store, drawn.regions
+        repairs = regions.repairs | drawn.joined.counts
+        beside: dict[str, str] = {}
+        inputs = {"store": sha256(opened.path), **drawn.steady.digests}
+        made = Provenance("annotate", drawn.parameters, inputs, repairs, beside)
+        with (
+            contextlib.ExitStack() as stack,
+            atomic(slices, boxes, inputs=[opened.path, *drawn.files]) as (
                 slices_scratch,
                 boxes_scratch,
             ),
             hdf5.create(slices_scratch, SLICES, made) as file,
         ):
-            slices_of = opened.windows(cut)
+            slices_of = opened.windows(windows.division())
             times = _box_times(settings, slices_of, opened.t_stop_us)
-            annotator = Annotator(regions, at=settings.at, instant=settings.instant)
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
-                doubts=joined.doubts,
+                doubts=drawn.joined.doubts,
                 shapes=regions.shape_rows(),
                 store=opened,
             )
-            for chunk in opened.chunks():
-                writer.write(chunk, *annotator.label(chunk))
-                progress(writer.n, opened.n)
+            if parts:
+                joined = stack.enter_context(Parts(parts, _source_of(opened)))
+                for found in joined.regions(drawn.identity, opened.n, READ_ROWS):
+                    writer.write_from(opened, *found)
+                    progress(writer.n, opened.n)
+            else:
+                annotator = Annotator(regions, at=settings.at, instant=settings.instant)
+                for chunk in opened.chunks():
+                    writer.write(chunk, *annotator.label(chunk))
+                    progress(writer.n, opened.n)
             writer.finish()
-            found = regions.boxes(times, at=settings.at, instant=settings.instant)
-            write_boxes(boxes_scratch, found)
-            if of_rois:  # else boxes may have come with the recording
+            records = regions.boxes(times, at=settings.at, instant=settings.instant)
+            write_boxes(boxes_scratch, records)
+            if drawn.of_rois:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)
-            steady.check()
+            drawn.steady.check()
     LOG.info(
         "%s: %d events, %d of them in a region; %d boxes%s",
-        *(Path(slices).name, writer.n, writer.n_labelled, len(found), named(repairs)),
+        *(Path(slices).name, writer.n, writer.n_labelled, len(records), named(repairs)),
     )
-    for doubt in joined.doubts:
+    for doubt in drawn.joined.doubts:
         LOG.warning("%s", doubt)
     return repairs
