@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-torch test-browser test-venues train lint bench bench-memory bench-release fuzz clean
+.PHONY: help setup demo test test-torch test-browser test-venues train lint bench bench-memory bench-release bench-scale fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench: setup ## measure speed beside the peers; prints ratios
 
 bench-release: setup ## measure a release: after an edit, from nothing, by compression (20 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/release.py
+
+bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion events (25 minutes, 40 GB)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/scale.py --plot docs/benchmarks_scale.png
 
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/memory.py
