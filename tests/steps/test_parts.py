@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evreel import steps
+from evreel.cli.main import main
 from evreel.errors import LayoutError, ParameterError, UsageError
 from evreel.files import hdf5
 from evreel.files.events_store import EventsStoreWriter
@@ -281,3 +282,30 @@ def test_chosen_windows__are_those_of_all(division):
                 np.testing.assert_array_equal(getattr(own, column.name), wanted)
             if not isinstance(division, Mixed):
                 assert max(looked_up) <= max(len(own), len(intervals[0]))
+
+
+def test_commands__make_parts_and_join_them(drawn, tmp_path, capsys):
+    store, asked = str(drawn / "rec.h5"), ["--representation", "binary", "--window-us", "30000"]
+    parts = [str(tmp_path / f"{k}.part") for k in (1, 2)]
+    for k, part in enumerate(parts, 1):
+        assert main(["features", store, "-o", part, "--part", f"{k}/2", *asked]) == 0
+    assert main(["features", store, "-o", str(tmp_path / "in"), "--parts", *parts, *asked]) == 0
+    assert main(["features", store, "-o", str(tmp_path / "of"), *asked]) == 0
+    assert (tmp_path / "in" / "rec.h5").read_bytes() == (tmp_path / "of" / "rec.h5").read_bytes()
+
+    rest = ["--clock", str(drawn / "clock.tsv"), "--rois", str(drawn / "rois.xml")]
+    rest += ["--window-us", "30000", "--part-of-video"]
+    for k, part in enumerate(parts, 1):
+        assert main(["annotate", store, "-o", part, "--part", f"{k}/2", *rest]) == 0
+    for name, more in (("in", ["--parts", *parts]), ("of", [])):
+        assert main(["annotate", store, "-o", str(tmp_path / f"{name}.h5"), *rest, *more]) == 0
+    assert (tmp_path / "in.h5").read_bytes() == (tmp_path / "of.h5").read_bytes()
+    capsys.readouterr()
+    for wrong in (["--start-us", "5"], ["--max-duration-ms", "60"], [store.replace("rec", "b")]):
+        first = [wrong.pop()] if wrong[0].endswith(".h5") else []
+        args = ["features", store, *first, "-o", parts[0], "--part", "1/2", *asked, *wrong]
+        assert main(args) == 2
+        assert "are of one whole recording" in capsys.readouterr().err
+    rest[1] = "fps=100"
+    assert main(["annotate", store, "-o", parts[0], "--part", "1/2", *rest]) == 2
+    assert "parts need a clock that is there" in capsys.readouterr().err

@@ -78,6 +78,7 @@ class DataSet:
         self._own = own or {}
         self.lines = lines or {}
         self._is_verified = is_verified
+        self._parts_by_size: dict[str, int] = {}
 
     @classmethod
     def read(
@@ -434,7 +435,11 @@ class DataSet:
             A setting of `evreel.dataset.settings.PartsSettings`.
         """
         asked: int | None = getattr(self.settings(id_).parts, step)
-        return max(1, -(-self._size_before(id_) // PART_BYTES)) if asked is None else asked
+        if asked is not None:
+            return asked
+        if id_ not in self._parts_by_size:
+            self._parts_by_size[id_] = max(1, -(-self._size_before(id_) // PART_BYTES))
+        return self._parts_by_size[id_]
 
     def _size_before(self, id_: str) -> int:
         """Return the size of a recording, bytes, 0 if it is not known before any job has run.
