@@ -23,7 +23,6 @@ from support import random_events
 from support.cvat import STEP_US, N, listed, task, track
 from support.stores import store_of
 
-PARTS = (2, 3, 7)
 STOP_US = N * STEP_US
 SENSOR = (48, 64)
 FEW = {"window_us": 30_000}
@@ -82,16 +81,21 @@ def features_in_one(store, wanted, folder, **more):
     return {path.parent.name: path.read_bytes() for path in paths}
 
 
-@pytest.mark.parametrize("name", ["rec", "reset"])
-def test_features__of_every_representation_are_the_same_in_parts(made, tmp_path, name):
+def test_features__of_every_representation_are_the_same_in_parts(made, tmp_path):
     wanted = {each: settings(each) for each in REGISTRY}
-    whole = features_in_one(made / f"{name}.h5", wanted, tmp_path)
-    for n in PARTS if name == "rec" else (3,):
-        assert joined_features(made / f"{name}.h5", wanted, tmp_path, n) == whole
+    whole = features_in_one(made / "rec.h5", wanted, tmp_path)
+    assert joined_features(made / "rec.h5", wanted, tmp_path, 3) == whole
 
 
-@pytest.mark.parametrize("cut", [None, "cut"])
-def test_features__of_every_division_are_the_same_in_parts(made, tmp_path, cut):
+def test_features__of_a_recording_whose_clock_was_reset_are_the_same_in_parts(made, tmp_path):
+    wanted = {each: settings(each) for each in ("histogram", "timesurface", "tore")}
+    wanted["times"] = settings(window_us=25_000, ending="times")
+    whole = features_in_one(made / "reset.h5", wanted, tmp_path, **beside(made))
+    assert joined_features(made / "reset.h5", wanted, tmp_path, 3, **beside(made)) == whole
+
+
+@pytest.mark.parametrize(("cut", "parts"), [(None, (2, 7)), ("cut", (3,))])
+def test_features__of_every_division_are_the_same_in_parts(made, tmp_path, cut, parts):
     given = beside(made, cut)
     of = {"histogram": "counts", "exponential_surface": "state"}
     wanted = {
@@ -104,7 +108,7 @@ def test_features__of_every_division_are_the_same_in_parts(made, tmp_path, cut):
         "moved": settings("voxel_grid", **FEW, store="uint8", geometry={"crop": (3, 3, 40, 40)}),
     }
     whole = features_in_one(made / "rec.h5", wanted, tmp_path, **given)
-    for n in PARTS:
+    for n in parts:
         assert joined_features(made / "rec.h5", wanted, tmp_path, n, **given) == whole
 
 
@@ -211,13 +215,13 @@ def parts_of(folder, output, n, store="rec.h5", **given):
     return parts
 
 
-@pytest.mark.parametrize("at", ["frame", "event"])
-def test_slices__are_the_same_in_parts(drawn, tmp_path, at):
+@pytest.mark.parametrize(("at", "parts"), [("frame", (2, 7)), ("event", (3,))])
+def test_slices__are_the_same_in_parts(drawn, tmp_path, at, parts):
     given = {"labelled": drawn / "labelled.tsv", "at": {"at": at, "boxes_at": "slices"}}
     whole = annotate(drawn, tmp_path / "whole", **given)
-    for n in PARTS:  # of which two are empty
-        parts = parts_of(drawn, tmp_path, n, **given)
-        assert annotate(drawn, tmp_path / "joined", parts, **given) == whole
+    for n in parts:  # of 7, two are empty
+        made = parts_of(drawn, tmp_path, n, **given)
+        assert annotate(drawn, tmp_path / "joined", made, **given) == whole
 
 
 def test_slices__of_a_store_without_plugins_are_the_same_in_parts(drawn, tmp_path):

@@ -59,8 +59,8 @@ NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
-MOST_PARTS = 1000
-"""Most jobs that share a recording: of 300 GB, each then has the size of a short one."""
+MOST_PARTS = 500
+"""Most jobs that share a recording; one more has all parts open, of at most 1024 files."""
 
 Split = Literal["train", "val", "test", "mixed"]
 Content = Literal[

@@ -201,7 +201,10 @@ def features_part(
             plan = job.plan(events, None, share.rows)
             runs.append(job.run(plan, slices))
             shape = len(plan.windows), *job.shape(events)
-            writers.append(parts.FramesWriter(file, number, job.identity, shape, *job.stored))
+            threads = 2 if len(jobs) == 1 else 1
+            writers.append(
+                parts.FramesWriter(file, number, job.identity, shape, *job.stored, threads)
+            )
         every = frames_together(
             runs, events.read, events.sensor, index_of=events.index_of, ahead=True
         )
