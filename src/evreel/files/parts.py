@@ -186,7 +186,7 @@ class Parts(Closing):
         return found if len(found) == len(self._files) else None
 
     def regions(self, identity: str, n: int, rows: int) -> Iterator[PartRegions]:
-        """Yield the regions of all n events, in pieces of at most `rows`.
+        """Return the regions of all n events, in pieces of at most `rows`.
 
         Parameters
         ----------
@@ -196,13 +196,21 @@ class Parts(Closing):
         Raises
         ------
         LayoutError
-            If the parts have others, or are damaged.
+            If the parts have others; reading may also raise it, where they are damaged.
         """
         row = 0
         for path, file in self._files:
             has = file.attrs.get("identity"), file.attrs.get("first_row")
             if has != (identity, row):
                 raise LayoutError("is a part of another annotation", path=path, hint=_AGAIN)
+            row += len(file["roi"])
+        if row != n:
+            raise LayoutError(f"ends at event {row} of {n}", path=self._files[-1][0], hint=_AGAIN)
+        return self._regions(rows)
+
+    def _regions(self, rows: int) -> Iterator[PartRegions]:
+        row = 0
+        for path, file in self._files:
             with hdf5.reading(path, "its regions"):
                 roi, event, of_event = (Column(file[name]) for name in _REGIONS)
                 done = 0
@@ -212,5 +220,3 @@ class Parts(Closing):
                     until = bisect_left(event, row, done)
                     yield PartRegions(piece, event[done:until], of_event[done:until])
                     done = until
-        if row != n:
-            raise LayoutError(f"ends at event {row} of {n}", path=self._files[-1][0], hint=_AGAIN)

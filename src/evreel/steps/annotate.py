@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evreel.annotations.regions import Regions
     from evreel.annotations.shapes import Annotations
     from evreel.files.events_store import EventsStore
+    from evreel.files.parts import PartRegions
     from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
     from evreel.windows import Windows
@@ -498,14 +499,20 @@ def annotate(
     from evreel.files.slices import SlicesWriter
     from evreel.layout import SLICES
 
-    with _drawn(store, clock, windows, settings, beside=slices, **given) as drawn:
+    with (
+        _drawn(store, clock, windows, settings, beside=slices, **given) as drawn,
+        contextlib.ExitStack() as stack,
+    ):
         opened, regions = drawn.store, drawn.regions
         repairs = regions.repairs | drawn.joined.counts
         beside: dict[str, str] = {}
         inputs = {"store": sha256(opened.path), **drawn.steady.digests}
         made = Provenance("annotate", drawn.parameters, inputs, repairs, beside)
+        joined: Iterator[PartRegions] = iter(())
+        if parts:
+            of_parts = stack.enter_context(Parts(parts, _source_of(opened)))
+            joined = of_parts.regions(drawn.identity, opened.n, READ_ROWS)
         with (
-            contextlib.ExitStack() as stack,
             atomic(slices, boxes, inputs=[opened.path, *drawn.files]) as (
                 slices_scratch,
                 boxes_scratch,
@@ -520,12 +527,10 @@ def annotate(
                 shapes=regions.shape_rows(),
                 store=opened,
             )
-            if parts:
-                joined = stack.enter_context(Parts(parts, _source_of(opened)))
-                for found in joined.regions(drawn.identity, opened.n, READ_ROWS):
-                    writer.write_from(opened, *found)
-                    progress(writer.n, opened.n)
-            else:
+            for found in joined:
+                writer.write_from(opened, *found)
+                progress(writer.n, opened.n)
+            if not parts:
                 annotator = Annotator(regions, at=settings.at, instant=settings.instant)
                 for chunk in opened.chunks():
                     writer.write(chunk, *annotator.label(chunk))
