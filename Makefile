@@ -63,6 +63,9 @@ bench: setup ## measure speed beside the peers; prints ratios
 bench-release: setup ## measure a release: after an edit, from nothing, by compression (20 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/release.py
 
+bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion events (25 minutes, 40 GB)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/scale.py --plot docs/benchmarks_scale.png
+
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/memory.py
 
