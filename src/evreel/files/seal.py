@@ -102,7 +102,7 @@ def _values(file: h5py.File) -> array[int]:
     """Return first byte, and one past the last, of all values that are no structure, end to end.
 
     Of text and all else of variable length, the values are pointers into the structure. A long
-    recording has millions of chunks: 16 bytes each here, where a pair of Python's numbers takes 120.
+    recording has millions of chunks: 16 bytes each, where a pair of Python's numbers takes 120.
     """
     found = array("q")
 
