@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale bench-threads fuzz clean
+.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale bench-threads bench-many fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,12 @@ bench-release: setup ## measure a release: after an edit, from nothing, by compr
 
 bench-threads: setup ## measure one recording by one thread and by several (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/threads.py
+
+bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion events (25 minutes, 40 GB)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/scale.py --plot docs/benchmarks_scale.png
+
+bench-many: setup ## measure many short recordings beside the same steps in one process (25 minutes)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/many.py
 
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/memory.py

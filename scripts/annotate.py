@@ -10,6 +10,7 @@ with steps.logged(snakemake.log[0]):
         snakemake.output.boxes,
         steps.given(steps.RegularWindows, snakemake.params),
         steps.given(steps.AnnotateSettings, snakemake.params),
+        parts=snakemake.input.parts,
         rois=snakemake.input.rois,
         tags=snakemake.input.tags,
         rois_md5=snakemake.params.rois_md5,

@@ -9,6 +9,7 @@ with steps.logged(snakemake.log[0]):
     steps.all_features(
         snakemake.input.store,
         {path: of_feature[Path(path).parent.name] for path in map(Path, snakemake.output.features)},
+        parts=snakemake.input.parts,
         cut=snakemake.input.get("cut") or None,
         slices=snakemake.input.get("slices") or None,
         labels=snakemake.params.labels,

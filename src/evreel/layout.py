@@ -383,6 +383,37 @@ FEATURES = Layout(
     },
 )
 
+PARTS = Layout(
+    "evreel-part",
+    1,
+    "A share of one recording's features or slices, between the jobs that make and that join them.",
+    (
+        Array(
+            "frames/*",
+            "any",
+            ("…",),
+            "",
+            "Frames of a feature; its attributes are what distinguishes it from others, and what "
+            "was changed.",
+            (1,),
+            "zstd",
+            optional=True,
+        ),
+        _column("roi", "<i4", "event", "", "Primary region: a row of rois; −1 none.", True),
+        _column("overlaps/event", "<i8", "overlap", "", "Row of the recording.", True),
+        _column("overlaps/roi", "<i4", "overlap", "", "The additional region.", True),
+    ),
+    {
+        "part": "Which part it is, from 1 on.",
+        "parts": "How many parts there are.",
+        "source": "What distinguishes the events that it is made of from others.",
+    },
+    {
+        "identity": "What distinguishes the regions from those of another annotation.",
+        "first_row": "Row of the recording that the first region is of.",
+    },
+)
+
 FEATURE_DATA_ATTRIBUTES: dict[str, str] = {
     "events_to_tensor": "Registered name of the representation, as bytes.",
     "delta_t": "Duration of a window in µs, uint32: the longest if mode is mixed, 0 if it is "

@@ -32,6 +32,8 @@ _BLOCK_ROWS = 1 << 20
 
 IndexOf = Callable[[Int64Array], Int64Array]
 StampAt = Callable[[Int64Array], Int64Array]
+Chosen = Callable[[int], slice]
+"""Function of how many windows there are → those that are wanted, neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -498,6 +500,7 @@ def cut(
     index_of: IndexOf,
     stamp_at: StampAt,
     instants_us: npt.ArrayLike | None = None,
+    chosen: Chosen | None = None,
 ) -> tuple[Windows, Int64Array]:
     """Divide each of some intervals of a recording on its own.
 
@@ -514,12 +517,16 @@ def cut(
     instants_us
         Where windows end, in order, for `Ending`. An interval has those with
         ``start_us <= instant <= stop_us``, as it has labels.
+    chosen
+        Which windows are wanted; None: all. Nothing is looked up for others, except for `Mixed`,
+        where a window depends on the one before it.
 
     Returns
     -------
     windows
-        The windows of the first interval, then those of the next. No window holds an event outside
-        its interval, but its first and last window keep their nominal edges.
+        The windows of the first interval, then those of the next, or those that are `chosen`. No
+        window holds an event outside its interval, but its first and last window keep their
+        nominal edges.
     bounds
         (m + 1,) int64: interval k has the windows ``[bounds[k], bounds[k + 1])``.
 
@@ -551,21 +558,22 @@ def cut(
             raise ParameterError(f"windows that end at {division.at} need these instants")
         instants = _in_order(instants_us)
         low, high = np.searchsorted(instants, begin), np.searchsorted(instants, end, side="right")
-        interval, k, bounds = _end_to_end(np.maximum(high - low, 0))
+        interval, k, bounds = _end_to_end(np.maximum(high - low, 0), chosen)
         ends = instants[low[interval] + k]
         windows = _ending(division.window_us, ends, index_of, division.compat)
         return windows.clipped(first[interval], last[interval]), bounds
     origin = begin + division.origin_us
     first = np.minimum(np.maximum(first, index_of(origin)), last)
     if isinstance(division, Duration):
-        return _equal_durations(division, origin, end, first, last, index_of)
+        return _equal_durations(division, origin, end, first, last, index_of, chosen)
     if isinstance(division, Count):
-        return _equal_counts(division, first, last, stamps)
+        return _equal_counts(division, first, last, stamps, chosen)
     if isinstance(division, Mixed):
-        return _whichever_first(division, origin, end, first, last, stamp_at)
+        windows, bounds = _whichever_first(division, origin, end, first, last, stamp_at)
+        return (windows if chosen is None else windows[chosen(len(windows))]), bounds
     # Where no event is left, windows are still within the interval.
     origin = np.maximum(np.minimum(origin, end - 1), begin)
-    return _equal_shares(division, origin, first, last, index_of, stamps)
+    return _equal_shares(division, origin, first, last, index_of, stamps, chosen)
 
 
 def _equal_durations(
@@ -575,11 +583,12 @@ def _equal_durations(
     first: Int64Array,
     last: Int64Array,
     index_of: IndexOf,
+    chosen: Chosen | None = None,
 ) -> tuple[Windows, Int64Array]:
     """Divide intervals ``[begin, end)`` µs, which have the rows ``[first, last)``."""
     size = division.window_us
     stride = size if division.stride_us is None else division.stride_us
-    interval, k, bounds = _end_to_end(_how_many(end - begin, size, stride, division.tail))
+    interval, k, bounds = _end_to_end(_how_many(end - begin, size, stride, division.tail), chosen)
     start_us = begin[interval] + k * stride
     stop_us = start_us + size
     windows = Windows(start_us, stop_us, index_of(start_us), index_of(stop_us))
@@ -587,12 +596,16 @@ def _equal_durations(
 
 
 def _equal_counts(
-    division: Count, first: Int64Array, last: Int64Array, stamp_at: StampAt
+    division: Count,
+    first: Int64Array,
+    last: Int64Array,
+    stamp_at: StampAt,
+    chosen: Chosen | None = None,
 ) -> tuple[Windows, Int64Array]:
     """Divide intervals of rows ``[first, last)``."""
     stride = division.count if division.stride is None else division.stride
     n = _how_many(last - first, division.count, stride, division.tail)
-    interval, k, bounds = _end_to_end(n)
+    interval, k, bounds = _end_to_end(n, chosen)
     start = first[interval] + k * stride
     stop = np.minimum(start + division.count, last[interval])
     return Windows(stamp_at(start), stamp_at(stop - 1) + 1, start, stop), bounds
@@ -690,6 +703,7 @@ def _equal_shares(
     last: Int64Array,
     index_of: IndexOf,
     stamp_at: StampAt,
+    chosen: Chosen | None = None,
 ) -> tuple[Windows, Int64Array]:
     """Divide intervals of rows ``[first, last)``; windows of one without events are at `begin`."""
     _check_number(len(first) * division.number)
@@ -698,7 +712,7 @@ def _equal_shares(
     begin[some] = stamp_at(first[some])
     end[some] = stamp_at(last[some] - 1) + 1
     n = np.full(len(first), division.number, dtype=np.int64)
-    interval, k, bounds = _end_to_end(n)
+    interval, k, bounds = _end_to_end(n, chosen)
     is_last = k == division.number - 1
     if division.by == "time":
         share = np.maximum(end - 1 - begin, 0) // division.number
@@ -715,11 +729,19 @@ def _equal_shares(
     return Windows(low_us, high_us, low, high), bounds
 
 
-def _end_to_end(n: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """Return each window's interval and position in it, and the bounds; n windows per interval."""
+def _end_to_end(
+    n: Int64Array, chosen: Chosen | None = None
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """Return the interval of each chosen window and its position in it, and the bounds of all.
+
+    There are n windows per interval.
+    """
     bounds = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
-    interval = np.repeat(np.arange(len(n)), n)
-    return interval, np.arange(bounds[-1]) - bounds[interval], bounds
+    window = np.arange(bounds[-1])
+    if chosen is not None:
+        window = window[chosen(len(window))]
+    interval = np.searchsorted(bounds, window, side="right") - 1
+    return interval, window - bounds[interval], bounds
 
 
 def ending_at(

@@ -872,6 +872,27 @@ def test_packet__that_unpacks_beyond_the_limit_is_refused(compression, tmp_path,
         assert ("the limit" in str(error)) == (n > 100_000)
 
 
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+def test_table__of_more_packets_than_are_held_is_not_used(compression, tmp_path, monkeypatch):
+    events = random_events(6_000, sensor=(6, 8))
+    path = write(tmp_path / "a.aedat4", events, compression=compression, events_per_packet=60)
+    for module in ("packets", "read"):
+        monkeypatch.setattr(f"evreel.recordings.aedat4.{module}.PACKET_LIMIT", 3_000)
+    with Aedat4Recording(path) as recording:
+        assert not recording.indexed
+        assert (
+            np.concatenate([batch.t for batch in recording.batches()]).tolist() == events.t.tolist()
+        )
+    # Where there are fewer bytes of packets than that, such a table is damaged.
+    monkeypatch.setattr("evreel.recordings.aedat4.packets.PACKET_LIMIT", 1 << 28)
+    monkeypatch.setattr("evreel.recordings.aedat4.read.PACKET_LIMIT", 1 << 28)
+    with Aedat4Recording(path) as recording:
+        assert recording.indexed
+    monkeypatch.setattr("evreel.recordings.aedat4.packets.PACKET_LIMIT", 3_000)
+    if compression == "lz4":
+        refused(path, "table of packets that begins here unpacks to .* the limit is 3000")
+
+
 @pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
 def test_file__cut_at_any_byte_is_refused(compression, tmp_path):
     events = random_events(60, sensor=(6, 8))

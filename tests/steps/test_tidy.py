@@ -117,6 +117,18 @@ def test_tidy__that_was_cut_off_goes_on(folder, monkeypatch):
     assert there(folder) == before - LEFT
 
 
+def test_parts__of_another_number_of_jobs_are_in_no_config(folder):
+    configured(folder, ["one"], parts={"features": 2})
+    steps.tidy(remove=True)
+    parts = [f"{k}of{n}" for n in (2, 3) for k in range(1, n + 1)]
+    written(folder, *(f"results/logs/features_part/one/{part}.log" for part in parts))
+    written(folder, *(f"results/parts/features/one/{part}.h5" for part in parts))
+    [found] = steps.tidy()
+    assert found.unknown == ()
+    assert {path.name.partition(".")[0] for path in found.files} == {"1of3", "2of3", "3of3"}
+    assert len(found.files) == 6
+
+
 def test_files_of_a_person__stay_and_are_told(folder):
     own = ("notes.txt", "events/mine.h5", "video/two_annotated.mp4", "features/mine/one.h5")
     written(folder, *(f"results/{path}" for path in own), "results/release/my-notes.tsv")

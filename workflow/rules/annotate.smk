@@ -1,3 +1,38 @@
+rule annotate_part:
+    """The regions of a part of the events of a recording that several jobs share."""
+    input:
+        store=rules.events.output.store,
+        clock=rules.clock.output.clock,
+        rois=of_recording(DATASET.files("rois")),
+        tags=of_recording(DATASET.files("tags")),
+        labelled=of_recording(DATASET.file("labelled"), []),
+    output:
+        part=temp("<results>/parts/annotate/{id}/{part}of{parts}.h5"),
+    log:
+        "<logs>/annotate_part/{id}/{part}of{parts}.log",
+    benchmark:
+        "<benchmarks>/annotate_part/{id}/{part}of{parts}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    threads: threads_of
+    resources:
+        **needs("annotate_part"),
+    params:
+        **settings(RegularWindows, "slices"),
+        **settings(AnnotateSettings, "annotate"),
+        rois_md5=to_verify("rois_md5"),
+        tags_md5=to_verify("tags_md5"),
+        rois_sha256=digests("rois"),
+        tags_sha256=digests("tags"),
+        labelled_md5=to_verify("labelled_md5"),
+        labelled_sha256=digest("labelled"),
+        labels=of_dataset(DataSet.labels),
+        names=of_recording(DATASET.names),
+        revision=revision("annotate"),
+    script:
+        "../../scripts/annotate_part.py"
+
+
 rule annotate:
     """Events, clock and CVAT XML joined: annotated slices and boxes."""
     input:
@@ -6,6 +41,7 @@ rule annotate:
         rois=of_recording(DATASET.files("rois")),
         tags=of_recording(DATASET.files("tags")),
         labelled=of_recording(DATASET.file("labelled"), []),
+        parts=of_recording(DATASET.parts("annotate")),
     output:
         slices="<results>/slices/{id}.h5",
         boxes="<results>/slices/{id}_bbox.npy",

@@ -27,6 +27,7 @@ from evreel.dataset.batches import (
     told_of_failed,
 )
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.divided import keep_made_of_parts
 from evreel.dataset.failures import reasons, what_failed, what_was_warned
 from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.dataset.inputs import check_inputs, md5_of_member
@@ -241,6 +242,8 @@ try:
             logger.warning(notice)
     LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
     if workflow.is_main_process:
+        if not is_other:
+            keep_made_of_parts(DATASET, MEMORY)
         if LEFT_OUT:
             logger.warning(what_is_left_out(DATASET, LEFT_OUT))
         MEMORY.save()
@@ -282,6 +285,8 @@ wildcard_constraints:
     feature="|".join(DATASET.config.features) or "(?!)",
     suffix=r"[A-Za-z0-9]+",
     archive=r"[A-Za-z0-9._-]+",
+    part=r"[1-9][0-9]*",
+    parts=r"[1-9][0-9]*",
 
 
 def take_over(run=None):

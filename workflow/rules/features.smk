@@ -1,3 +1,34 @@
+rule features_part:
+    """A part of the frames of every representation of a recording that several jobs share."""
+    input:
+        store=rules.events.output.store,
+        cut=of_recording(DATASET.cut_table, []),
+        slices=of_recording(DATASET.slices_of_regions, []),
+        boxes=of_recording(DATASET.ends_of_windows("labels"), []),
+        clock=of_recording(DATASET.ends_of_windows("frames"), []),
+        times=of_recording(DATASET.ends_of_windows("times"), []),
+    output:
+        part=temp("<results>/parts/features/{id}/{part}of{parts}.h5"),
+    log:
+        "<logs>/features_part/{id}/{part}of{parts}.log",
+    benchmark:
+        "<benchmarks>/features_part/{id}/{part}of{parts}.tsv"
+    conda:
+        "../../envs/evreel.yaml"
+    threads: threads_of
+    resources:
+        **needs("features_part", times=len(DATASET.config.features)),
+    params:
+        **settings_of_features(FeatureSettings),
+        **sources_of_features(),
+        features=of_recording(DATASET.feature_files),
+        labels=of_recording(DATASET.sample_labels),
+        times_sha256=digest("times", DATASET.ends_of_windows("times")),
+        revision=revision("features"),
+    script:
+        "../../scripts/features_part.py"
+
+
 rule features:
     """Every representation of one recording, in one pass; those that are as they should be stay."""
     input:
@@ -7,6 +38,7 @@ rule features:
         boxes=of_recording(DATASET.ends_of_windows("labels"), []),
         clock=of_recording(DATASET.ends_of_windows("frames"), []),
         times=of_recording(DATASET.ends_of_windows("times"), []),
+        parts=of_recording(DATASET.parts("features")),
     output:
         features=update(
             expand(

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +32,7 @@ from evreel.cli.options import (
 )
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic
+from evreel.shares import Share
 from evreel.threads import MOST
 
 if TYPE_CHECKING:
@@ -124,6 +125,13 @@ def _us_of_ms(text: str) -> int:
         if us == int(us) and us >= 1:
             return int(us)
     raise argparse.ArgumentTypeError(f"{text!r} is not a duration in ms, of whole µs")
+
+
+def _share(text: str) -> Share:
+    try:
+        return Share.parse(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
@@ -417,6 +425,25 @@ def video(options: Options) -> int:
     return 0
 
 
+IN_PARTS = (
+    option(
+        "--part",
+        metavar="K/N",
+        type=_share,
+        help="make only the k-th of n parts, which a command with --parts joins; -o names its file",
+    ),
+    option(
+        "--parts",
+        metavar="PART",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="join these: all parts, made with the same options; the files are the same",
+    ),
+)
+
+
 @command(
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
@@ -435,6 +462,7 @@ def video(options: Options) -> int:
     settings("RegularWindows"),
     settings("AnnotateSettings"),
     THREADS,
+    *IN_PARTS,
 )
 def annotate(options: Options) -> int:
     """Annotate events."""
@@ -452,21 +480,23 @@ def annotate(options: Options) -> int:
         read += [file for name in ("rois", "tags") for file in getattr(options, name, ())]
         clock, slices = Path(options.times), options.output
         if by_hand is not None:
+            if options.part is not None or options.parts:
+                raise UsageError("parts need a clock that is there: --clock TSV")
             finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
             clock, slices, boxes = stack.enter_context(atomic(*finals, inputs=read))
             steps.clock(store, clock, steps.ClockSettings(**by_hand))
-        steps.annotate(
-            store,
-            clock,
-            slices,
-            boxes,
-            settings_from(steps.RegularWindows, options),
-            settings_from(steps.AnnotateSettings, options),
+        given = {
             **_given(options, "rois", "tags", "labelled", "labels"),
             **_given(options, "rois_md5", "tags_md5", "labelled_md5"),
-            threads=options.threads,
-            progress=progress,
-        )
+            "threads": options.threads,
+            "progress": progress,
+        }
+        cut = settings_from(steps.RegularWindows, options)
+        how = settings_from(steps.AnnotateSettings, options)
+        if options.part is not None:
+            steps.annotate_part(store, clock, slices, options.part, cut, how, **given)
+            return 0
+        steps.annotate(store, clock, slices, boxes, cut, how, parts=options.parts, **given)
     return 0
 
 
@@ -888,6 +918,7 @@ def boxes(options: Options) -> int:
         "NAME.times",
     ),
     labels("of the samples"),
+    *IN_PARTS,
     STREAM,
     SENSOR,
     option(
@@ -907,6 +938,8 @@ def features(options: Options) -> int:
     from evreel.steps.precompute import Wanted, precompute
 
     names = by_name(files_of(options.file, but=BOXES_SUFFIX))
+    if options.part is not None or options.parts:
+        return _features_in_parts(options, names)
     wanted = Wanted(
         folder=options.output,
         settings=settings_from(steps.FeatureSettings, options),
@@ -914,12 +947,7 @@ def features(options: Options) -> int:
         max_duration_us=options.max_duration_ms,
         boxes=boxes_by_name(files_of(options.boxes), names),
         of_boxes=settings_from(steps.BoxesSettings, options, clock=options.boxes_clock),
-        beside=lambda name: {
-            "cut": None if options.cut is None else options.cut / f"{name}.tsv",
-            "slices": None if options.slices is None else options.slices / f"{name}.h5",
-            "labels": options.labels,
-            "ends": {} if options.ends is None else _ends(options.ends, name),
-        },
+        beside=lambda name: _beside(options, name),
         stream=options.stream,
         sensor=options.sensor,
     )
@@ -941,6 +969,46 @@ def features(options: Options) -> int:
         counts = ", ".join(f"{n} {state}" for state, n in ended.items())
         say("%d recordings: %s", len(names), counts)
     return 1 if ended["failed"] else 0
+
+
+def _beside(options: Options, name: str) -> dict[str, Any]:
+    """Return what else there is of a recording, as features take it."""
+    return {
+        "cut": None if options.cut is None else options.cut / f"{name}.tsv",
+        "slices": None if options.slices is None else options.slices / f"{name}.h5",
+        "labels": options.labels,
+        "ends": {} if options.ends is None else _ends(options.ends, name),
+    }
+
+
+def _features_in_parts(options: Options, names: Mapping[str, Path]) -> int:
+    """Make a part of the features of one recording, or join all."""
+    from evreel import steps
+    from evreel.steps.events import is_store
+
+    whole = options.start_us == 0 and options.max_duration_ms is None and not options.boxes
+    if len(names) != 1 or not whole:
+        raise UsageError(
+            "--part and --parts are of one whole recording, without --start-us, --max-duration-ms "
+            "and --boxes"
+        )
+    ((name, path),) = names.items()
+    if not is_store(path, options.stream, options.sensor):
+        raise UsageError(
+            "is not an events store, of which parts are made",
+            path=path,
+            hint=f"Decode it once: evreel events {path} -o {name}.h5.",
+        )
+    folder = options.output if options.part is None else options.output.parent
+    wanted = {folder / f"{name}.h5": settings_from(steps.FeatureSettings, options)}
+    with _bar(options, name, "frame") as progress:
+        beside = _beside(options, name) | {"threads": options.threads, "progress": progress}
+        if options.part is None:
+            steps.all_features(path, wanted, parts=options.parts, **beside)
+        else:
+            share = options.part
+            steps.features_part(path, options.output, share, wanted, **beside)
+    return 0
 
 
 @command(

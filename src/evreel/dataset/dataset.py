@@ -42,6 +42,8 @@ _KNOWN_OF_MISSING = ("split", "group")
 """Columns that a release tells of a recording that it lacks."""
 SUFFIXES = tuple(_SUFFIX.values())
 """Suffixes that videos may have."""
+PART_BYTES = 32 << 30
+"""Bytes of a recording that one job takes: some hours, of 300 GB a ninth."""
 
 
 class DataSet:
@@ -84,6 +86,7 @@ class DataSet:
         self.lines = lines or {}
         self._is_verified = is_verified
         self.missing = missing or {}
+        self._parts_by_size: dict[str, int] = {}
 
     @classmethod
     def read(
@@ -446,6 +449,59 @@ class DataSet:
         """Return a function of a recording that gives its files in a column of annotations."""
         return lambda id_: paths_in(self.row(id_).get(column))
 
+    # -- parts
+
+    def n_parts(self, step: str, id_: str) -> int:
+        """Return how many jobs share a step of a recording.
+
+        Parameters
+        ----------
+        step
+            A setting of `evreel.dataset.settings.PartsSettings`.
+        """
+        asked: int | None = getattr(self.settings(id_).parts, step)
+        if asked is not None:
+            return asked
+        if id_ not in self._parts_by_size:
+            self._parts_by_size[id_] = max(1, -(-self._size_before(id_) // PART_BYTES))
+        return self._parts_by_size[id_]
+
+    def _size_before(self, id_: str) -> int:
+        """Return the size of a recording, bytes, 0 if it is not known before any job has run.
+
+        Jobs on other machines find out the same: what is acquired meanwhile does not count.
+        """
+        row = self.row(id_)
+        source = read_source(row["source"])
+        if source.members:
+            return 0
+        if "size_bytes" in row or source.path is None or source.manual:
+            return int(row.get("size_bytes", 0))
+        try:
+            return source.path.stat().st_size
+        except OSError:
+            return 0
+
+    def parts(self, step: str) -> Callable[[str], list[str]]:
+        """Return a function of a recording that gives the parts that are joined; none if it is one.
+
+        Parameters
+        ----------
+        step
+            As `n_parts` takes it.
+        """
+
+        def files(id_: str) -> list[str]:
+            n = self.n_parts(step, id_)
+            folder = f"{self.results}/parts/{step}/{id_}"
+            return [f"{folder}/{k}of{n}.h5" for k in range(1, n + 1)] if n > 1 else []
+
+        return files
+
+    def feature_files(self, id_: str) -> dict[str, str]:
+        """Return the file of each feature of a recording."""
+        return {name: f"{self.results}/features/{name}/{id_}.h5" for name in self.config.features}
+
     # -- samples
 
     def intervals(self, id_: str) -> str | None:
@@ -548,7 +604,7 @@ class DataSet:
         """
         config = self.config.plain()
         # How it is built, not what.
-        del config["results"], config["batches"], config["release"]["incomplete"]
+        del config["results"], config["batches"], config["parts"], config["release"]["incomplete"]
         config["recordings"] = Path(config["recordings"]).name
         for place, file in files_of(self.config):
             *parents, last = place
@@ -559,7 +615,11 @@ class DataSet:
         for feature in config["features"].values():
             feature["representation"] = without_folder(feature["representation"])
         recordings = {
-            id_: {column: _without_folders(column, cell) for column, cell in row.items()}
+            id_: {
+                column: _without_folders(column, cell)
+                for column, cell in row.items()
+                if not column.startswith("parts/")
+            }
             | {
                 f"{column}_sha256": _in_one(map(sha256, _files_in(column, row[column])))
                 for column in FILES[1:]

@@ -50,10 +50,28 @@ def recorded_params(path: str) -> list[str] | None:
     return params if isinstance(params, list) else None
 
 
+def recorded_inputs(path: str) -> list[str] | None:
+    """Return the inputs of the job that made a file, sorted; None if they are unknown."""
+    try:
+        inputs = json.loads(_record_of(path).read_bytes())["input"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return inputs if isinstance(inputs, list) else None
+
+
 def record_params(path: str, params: Iterable[str]) -> None:
     """Replace the parameters that Snakemake recorded of the job that made a file."""
+    _replace(path, "params", params)
+
+
+def record_inputs(path: str, inputs: Iterable[str]) -> None:
+    """Replace the inputs that Snakemake recorded of the job that made a file."""
+    _replace(path, "input", sorted(inputs))
+
+
+def _replace(path: str, key: str, values: Iterable[str]) -> None:
     record = _record_of(path)
-    known = json.loads(record.read_bytes()) | {"params": [*params]}
+    known = json.loads(record.read_bytes()) | {key: [*values]}
     content = json.dumps(known).encode()
     # By one call, in place: that needs no room on a full disk, and a kill does not cut it.
     with record.open("r+b", buffering=0) as file:

@@ -22,7 +22,7 @@ from evreel.dataset.dataset import SUFFIXES, DataSet
 from evreel.dataset.documents import read_document
 from evreel.dataset.job_records import is_recorded
 from evreel.dataset.ledger import LEDGERS, Ledger
-from evreel.dataset.settings import NAME, Config
+from evreel.dataset.settings import NAME, Config, PartsSettings
 from evreel.errors import EvreelError, UsageError
 from evreel.outputs import SCRATCH
 from evreel.release.content import RELEASE_NAME
@@ -43,6 +43,8 @@ _FORMS = {
     "pictures": "|".join(SUFFIXES),
     "release": f"{RELEASE_NAME}-{RELEASE_NAME}",
     "file": "[A-Za-z0-9._-]+",
+    "part": "[1-9][0-9]*",
+    "parts": "[1-9][0-9]*",
 }
 _OF_BATCHES = (
     *("batches/{step}/{batch}.json", "batches/.made/{step}/{batch}.json"),
@@ -262,6 +264,12 @@ class _Wanted:
             "pictures": {dataset.video_suffix for dataset in datasets},
             "release": {dataset.release_name for dataset in datasets},
         }
+        self._parts = {
+            (id_, str(dataset.n_parts(step, id_)))
+            for dataset in datasets
+            for id_ in dataset.recordings
+            for step in settings_of(PartsSettings)
+        }
         self._recordings = {
             Path(dataset.recording_file(id_)).name
             for dataset in datasets
@@ -273,6 +281,8 @@ class _Wanted:
         named = match.groupdict()
         suffix = named.pop("suffix", None)
         if suffix is not None and f"{named['id']}.{suffix}" not in self._recordings:
+            return False
+        if "parts" in named and (named["id"], named["parts"]) not in self._parts:
             return False
         return all(value in self._names.get(name, (value,)) for name, value in named.items())
 

@@ -62,7 +62,8 @@ def recipe_of(dataset: DataSet) -> Recipe:
         return f"{folder}/{main.name}:{function}"
 
     config = dataset.config.plain()
-    del config["results"], config["release"]["incomplete"]
+    # How it is built here, not what.
+    del config["results"], config["batches"], config["parts"], config["release"]["incomplete"]
     config["recordings"] = TABLE
     config["release"]["data"] = "all"
     if dataset.missing and config.get("samples"):
@@ -78,8 +79,8 @@ def recipe_of(dataset: DataSet) -> Recipe:
     places = _places_of_recordings(dataset)
     rows = []
     for id_, row in dataset.recordings.items():
-        cells = dict(row)
-        for column, cell in row.items():
+        cells = {name: cell for name, cell in row.items() if not name.startswith("parts/")}
+        for column, cell in tuple(cells.items()):
             if column == "source":
                 cells |= _source(cell, places, "size_bytes" in row)
             elif column.startswith("features/") and column.endswith("/representation"):

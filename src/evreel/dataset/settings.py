@@ -59,6 +59,9 @@ NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 RESULTS = r"[^\s{}<>]([^{}<>\x00-\x1f\x7f]*[^\s{}<>])?"
 """Form of the folder of results: without what Snakemake would replace in a path."""
 
+MOST_PARTS = 500
+"""Most jobs that share a recording; one more has all parts open, of at most 1024 files."""
+
 Split = Literal["train", "val", "test", "mixed"]
 Content = Literal[
     "events",
@@ -703,6 +706,26 @@ class FeatureSection(FeatureBoxesSettings, FeatureSettings):
         return self.geometry.moves if self.boxes is None else self.boxes != "none"
 
 
+@dataclass(frozen=True)
+class PartsSettings(Settings):
+    """How many jobs share a long recording; files do not depend on it."""
+
+    annotate: int | None = setting(
+        None,
+        "Jobs that find the regions of a recording's events, each of a part of them; one more "
+        "joins them. null: one per 32 GiB of the recording, if its size is known beforehand.",
+        minimum=1,
+        maximum=MOST_PARTS,
+    )
+    features: int | None = setting(
+        None,
+        "Jobs that make a recording's features, each of a part of the windows; one more joins "
+        "them. null: as for annotate.",
+        minimum=1,
+        maximum=MOST_PARTS,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Named(Settings):
     """What a release is called, and its licence."""
@@ -1012,6 +1035,9 @@ class Config(Settings):
     features: Mapping[str, FeatureSection] = required(
         "Precomputed representations, each under a name of its own.", keys=NAME
     )
+    parts: PartsSettings = section(
+        PartsSettings, "How many jobs share a long recording; no file depends on it."
+    )
     release: ReleaseSection = required("The data set as others get it.")
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
@@ -1200,6 +1226,7 @@ NEEDED_BESIDE = {
 
 SECTIONS = (
     *("events", "video", "annotate", "qa", "preview", "boxes", "slices", "samples", "features"),
+    "parts",
 )
 """Groups of the config whose settings a column may change for one recording."""
 

@@ -14,7 +14,7 @@ from evreel.errors import AnnotationError, ParameterError
 from evreel.events import Events, Sensor
 from evreel.samples.samples import FARTHEST_STOP, Member, Samples
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Ending, Windows, cut
+from evreel.windows import Chosen, Division, Ending, Windows, cut
 
 _FIRST, _LAST = -(1 << 62), 1 << 62
 """Times before and after all others, µs."""
@@ -78,7 +78,12 @@ class Divided(ABC):
         """The parts of a recording whose clock was reset; `t_offset` is that of the first."""
         return [] if self.source_format.startswith("archive of ") else self.members
 
-    def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
+    def windows(
+        self,
+        division: Division,
+        instants_us: npt.ArrayLike | None = None,
+        chosen: Chosen | None = None,
+    ) -> Windows:
         """Return the windows into which `division` cuts the recording.
 
         Parts whose clock was reset in between are each divided on their own, and the last window of
@@ -91,11 +96,13 @@ class Divided(ABC):
             How. Its origin is that of the recording; a later part is divided from its own start.
         instants_us
             Where windows end, in order, for `Ending`.
+        chosen
+            Which windows are wanted, as `evreel.windows.cut` takes it.
         """
         parts = [part for part in self.clocks if part.start_us < self.t_stop_us]
         start = [part.start_us for part in parts] or [0]
         if isinstance(division, Ending):
-            ends, _ = self._cut(division, [_FIRST], [_LAST], instants_us)
+            ends, _ = self._cut(division, [_FIRST], [_LAST], instants_us, chosen)
             edge = np.array([_FIRST, *start[1:], _LAST])
             row, part = (
                 self.index_of(edge),
@@ -105,19 +112,25 @@ class Divided(ABC):
             stop_us = np.minimum(ends.stop_us, edge[part + 1])
             windows = Windows(start_us, stop_us, ends.start, ends.stop)
             return windows.clipped(row[part], row[part + 1])
+        alone = chosen if len(start) == 1 else None  # else all are needed, to be counted
         found = []
         for k, (begin, following) in enumerate(zip(start, [*start[1:], _LAST], strict=True)):
             origin = division.origin_us - begin if k == 0 else max(division.origin_us - begin, 0)
             stop = min(parts[k].stop_us if parts else _LAST, self.t_stop_us)
             if begin + origin < stop or following == _LAST:
                 own = replace(division, origin_us=origin)
-                windows, _ = self._cut(own, [begin], [stop])
+                windows, _ = self._cut(own, [begin], [stop], None, alone)
                 stop_us = np.minimum(windows.stop_us, following)
                 found.append((windows.start_us, stop_us, windows.start, windows.stop))
-        return Windows(*map(np.concatenate, zip(*found, strict=True)))
+        every = Windows(*map(np.concatenate, zip(*found, strict=True)))
+        return every if chosen is None or alone is not None else every[chosen(len(every))]
 
     def windows_of(
-        self, samples: Samples, division: Division, instants_us: npt.ArrayLike | None = None
+        self,
+        samples: Samples,
+        division: Division,
+        instants_us: npt.ArrayLike | None = None,
+        chosen: Chosen | None = None,
     ) -> tuple[Windows, Int64Array]:
         """Return the windows of each sample and their bounds, as `evreel.windows.cut` does.
 
@@ -127,7 +140,7 @@ class Divided(ABC):
             If a sample is beyond the recording.
         """
         self.check_within(samples)
-        return self._cut(division, samples.start_us, samples.stop_us, instants_us)
+        return self._cut(division, samples.start_us, samples.stop_us, instants_us, chosen)
 
     def n_before_origin(self, division: Division, samples: Samples | None = None) -> int:
         """Return how many events of the recording, or of samples, are before an origin."""
@@ -152,10 +165,12 @@ class Divided(ABC):
         start_us: npt.ArrayLike,
         stop_us: npt.ArrayLike,
         instants_us: npt.ArrayLike | None = None,
+        chosen: Chosen | None = None,
     ) -> tuple[Windows, Int64Array]:
         """Divide intervals; what is wrong is told with the file's name."""
+        lookups = self.index_of, self.stamp_at
         try:
-            return cut(division, start_us, stop_us, self.index_of, self.stamp_at, instants_us)
+            return cut(division, start_us, stop_us, *lookups, instants_us, chosen)
         except ParameterError as error:
             raise ParameterError(
                 error.problem, path=self.path, place=error.place, hint=error.hint

@@ -30,7 +30,7 @@ from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.extra import extra_of
 from evreel.files.filters import ZSTD, decompress_into
-from evreel.files.frame_chunks import FrameChunks
+from evreel.files.frame_chunks import FrameChunks, new_frames
 from evreel.files.gzip_chunks import GzipChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
@@ -149,15 +149,7 @@ class FeaturesWriter:
         }
         check_feature_parameters(name, parameters)
         own = {key: _attribute_of(value) for key, value in parameters.items()}
-        data = file.create_dataset(
-            "data",
-            shape=(len(windows), *shape),
-            dtype=np.dtype(dtype).newbyteorder("<"),
-            chunks=(1, *shape),
-            maxshape=(None, *shape),
-            track_times=False,
-            **hdf5.filter_options("fletcher32" if compression == "none" else compression),
-        )
+        data = new_frames(file, "data", (len(windows), *shape), dtype, compression)
         plain: Filter | None = None if compression == "zstd" else "fletcher32"
         hdf5.set_attributes(data, attributes | own)
         for column in _COLUMNS:
@@ -191,6 +183,10 @@ class FeaturesWriter:
             If the frame has another shape or type, or there are no more windows.
         """
         self._frames.write(frame)
+
+    def copy(self, frames: h5py.Dataset) -> None:
+        """Add the frames of the next windows, as `FrameChunks.copy` does."""
+        self._frames.copy(frames)
 
     def finish(self) -> None:
         """Write what is pending. Call once, after the last window.

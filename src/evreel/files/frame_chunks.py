@@ -33,6 +33,25 @@ def blosc_options() -> dict[str, Any]:
     return {"compression": BLOSC, "compression_opts": numbers}
 
 
+def new_frames(
+    file: h5py.File,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    compression: Compression,
+) -> h5py.Dataset:
+    """Create a data set for `FrameChunks` to write, (N, C, H, W)."""
+    return file.create_dataset(
+        name,
+        shape=shape,
+        dtype=np.dtype(dtype).newbyteorder("<"),
+        chunks=(1, *shape[1:]),
+        maxshape=(None, *shape[1:]),
+        track_times=False,
+        **hdf5.filter_options("fletcher32" if compression == "none" else compression),
+    )
+
+
 class FrameChunks:
     """Write frames into a data set, in memory bounded by a few of them.
 
@@ -97,6 +116,29 @@ class FrameChunks:
         self._pending.append(self._crew.begin(self._compress, frame.tobytes()))
         if len(self._pending) > self._most_pending:
             self._store()
+
+    def copy(self, frames: h5py.Dataset) -> None:
+        """Add frames of a data set that this class wrote for another file, as they are compressed.
+
+        Raises
+        ------
+        LayoutError
+            If they are compressed otherwise, or one is missing.
+        """
+        if not hdf5.has_all_chunks(frames) or hdf5.pipeline(frames) != hdf5.pipeline(self._data):
+            raise LayoutError(
+                f"has not all frames of {frames.name} as they are to be", path=frames.file.filename
+            )
+        if self._compression == "none":
+            for k in range(len(frames)):
+                self.write(frames[k])
+            return
+        while self._pending:
+            self._store()
+        for k in range(len(frames)):
+            mask, chunk = frames.id.read_direct_chunk((k, 0, 0, 0))
+            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk, mask)
+            self._written += 1
 
     def finish(self) -> None:
         """Write what is pending, after the last frame; the end of the ``with`` block does it, too.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,9 @@ from evreel.layout import GZIP_LEVEL
 _WAITING = 4
 """Chunks for each thread that are in memory at a time."""
 _BLOCK_BYTES = 1 << 22
+_CHUNKS_AT_A_TIME = 1 << 16
+Chunks = npt.NDArray[np.bool_]
+"""Which chunks of a data set: one value each, in their grid."""
 _GZIP = ({h5z.FILTER_DEFLATE}, {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE})
 _BUILT_IN = frozenset(
     {
@@ -156,21 +159,21 @@ class _Packing(NamedTuple):
                 yield first, done.result()
         yield from ((start, done.result()) for start, done in waiting)
 
-    def copied(self, old: h5py.Dataset, copy: h5py.Dataset) -> set[tuple[int, ...]]:
-        """Copy the chunks that the twin has too; return where they begin."""
+    def copied(self, old: h5py.Dataset, copy: h5py.Dataset) -> Chunks | None:
+        """Copy the chunks that the twin has too; return which ones these are."""
         if self.twin is None or len(old.shape) != 1:
-            return set()
+            return None
         theirs, packed = (file.get(old.name) for file in self.twin)
         if not (_is_alike(old, theirs) and _is_alike(copy, packed) and hdf5.has_all_chunks(old)):
-            return set()
-        done: set[tuple[int, ...]] = set()
+            return None
+        done = _no_chunks(old)
         (step,) = old.chunks
         for first in range(0, min(len(old), len(theirs)), step):
             ends = (min(first + step, len(dataset)) for dataset in (old, theirs, packed))
             if len(set(ends)) == 1 and hdf5.raw(old, first) == hdf5.raw(theirs, first):
                 mask, data = hdf5.raw(packed, first)
                 copy.id.write_direct_chunk((first,), data, mask)
-                done.add((first,))
+                done[first // step] = True
         return done
 
 
@@ -358,11 +361,11 @@ def _deflated(
 
 
 def _blocks(
-    dataset: h5py.Dataset, done: Collection[tuple[int, ...]] = ()
+    dataset: h5py.Dataset, done: Chunks | None = None
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Yield start and shape of the pieces that have values: chunks, else some megabytes.
 
-    Those that begin at a place in `done` are left out.
+    Those in `done` are left out.
     """
     shape = dataset.shape
     if shape is None or (dataset.chunks is None and not dataset.id.get_storage_size()):
@@ -375,15 +378,43 @@ def _blocks(
             sizes.append(min(length, max(1, items)))
             items //= sizes[-1]
         step = tuple(reversed(sizes))
-    # All at once: to look one up, HDF5 goes through all before it.
-    stored: set[tuple[int, ...]] = set()
-    if dataset.chunks:
-        dataset.id.chunk_iter(lambda chunk: stored.add(chunk.chunk_offset))
-    for start in itertools.product(*map(range, itertools.repeat(0), shape, step)):
+    starts: Iterator[tuple[int, ...]]
+    if not dataset.chunks:
+        starts = itertools.product(*map(range, itertools.repeat(0), shape, step))
+    else:
         # A chunk that was never written stays unwritten: its values are the fill value.
-        if start in done or (dataset.chunks and start not in stored):
-            continue
+        wanted = _stored(dataset)
+        if done is not None:
+            wanted &= ~done
+        starts = _begins(wanted, step)
+    for start in starts:
         yield start, tuple(min(s, n - at) for s, n, at in zip(step, shape, start, strict=True))
+
+
+def _no_chunks(dataset: h5py.Dataset) -> Chunks:
+    grid = (-(-n // size) for n, size in zip(dataset.shape, dataset.chunks, strict=True))
+    return np.zeros(tuple(grid), dtype=np.bool_)
+
+
+def _stored(dataset: h5py.Dataset) -> Chunks:
+    """Return which chunks were written, found all at once: for one, HDF5 goes through all."""
+    found, step = _no_chunks(dataset), dataset.chunks
+
+    def add(chunk: h5d.StoreInfo) -> None:
+        place = tuple(at // size for at, size in zip(chunk.chunk_offset, step, strict=True))
+        found[place] = True
+
+    dataset.id.chunk_iter(add)
+    return found
+
+
+def _begins(chunks: Chunks, step: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Yield where each of some chunks begins, in order."""
+    flat = chunks.reshape(-1)
+    for first in range(0, flat.size, _CHUNKS_AT_A_TIME):
+        found = first + np.flatnonzero(flat[first : first + _CHUNKS_AT_A_TIME])
+        for place in np.stack(np.unravel_index(found, chunks.shape), axis=1).tolist():
+            yield tuple(at * size for at, size in zip(place, step, strict=True))
 
 
 def copy_attributes(old: h5py.HLObject, new: h5py.HLObject, path: Path) -> None:

@@ -157,16 +157,43 @@ class SlicesWriter:
             return
         if events.t[0] < self._t_stop_us - 1:
             raise EventsError(f"t={events.t[0]} goes back behind t={self._t_stop_us - 1}")
-        columns: tuple[npt.NDArray[Any], ...] = (events.t, events.x, events.y, events.p, roi)
+        columns: tuple[npt.NDArray[Any], ...] = (events.t, events.x, events.y, events.p)
         for name, column in zip(self._columns, columns, strict=False):
             if name in self._pending:
                 self._pending[name].append(column)
+        self._t_stop_us = events.t_stop_us
+        self._add(roi, overlap_event, overlap_roi)
+
+    def write_from(
+        self,
+        store: EventsStore,
+        roi: Int32Array,
+        overlap_event: Int64Array,
+        overlap_roi: Int32Array,
+    ) -> None:
+        """Add the next events of a store, which are read only if they are not copied already.
+
+        Parameters
+        ----------
+        store
+            That whose events all come.
+        roi, overlap_event, overlap_roi
+            As `write` takes them.
+        """
+        if any(f"events/{name}" in self._pending for name in "txyp"):
+            events = store.read(self.n, self.n + len(roi))
+            self.write(events, roi, overlap_event, overlap_roi)
+        elif len(roi):
+            self._t_stop_us = store.t_stop_us
+            self._add(roi, overlap_event, overlap_roi)
+
+    def _add(self, roi: Int32Array, overlap_event: Int64Array, overlap_roi: Int32Array) -> None:
+        self._pending["events/roi"].append(roi)
         self._pending["overlaps/event"].append(overlap_event - self._first_row)
         self._pending["overlaps/roi"].append(overlap_roi)
-        self._t_stop_us = events.t_stop_us
-        self.n += len(events)
+        self.n += len(roi)
         self.n_labelled += int(np.count_nonzero(roi >= 0))
-        self._pending_rows += len(events)
+        self._pending_rows += len(roi)
         while self._pending_rows >= WRITE_ROWS:
             self._flush(WRITE_ROWS)
 

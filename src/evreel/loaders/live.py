@@ -23,7 +23,7 @@ from evreel.steps.events import as_events
 from evreel.steps.features import most_in_memory, slices_of
 from evreel.text import size_text
 from evreel.timebase import Int64Array
-from evreel.windows import Division, Duration, Ending, Mixed, Windows, cut, ending_at
+from evreel.windows import Chosen, Division, Duration, Ending, Mixed, Windows, cut, ending_at
 
 EventSource = str | Path | Events
 """The path of a recording or an events store, or events in memory."""
@@ -250,10 +250,16 @@ class _InMemory(EventsInMemory):
         super().__init__(Path("events"), events, t_offset=0, source_format="")
         self._start_us = min(0, int(events.t[0])) if len(events) else 0
 
-    def windows(self, division: Division, instants_us: npt.ArrayLike | None = None) -> Windows:
+    def windows(
+        self,
+        division: Division,
+        instants_us: npt.ArrayLike | None = None,
+        chosen: Chosen | None = None,
+    ) -> Windows:
         if isinstance(division, Ending) and instants_us is not None:
             instants = np.ravel(instants_us).tolist()
-            return ending_at(instants, division.window_us, self.index_of, division.compat)
+            ends = ending_at(instants, division.window_us, self.index_of, division.compat)
+            return ends if chosen is None else ends[chosen(len(ends))]
         origin_us = getattr(division, "origin_us", 0)
         # Windows of a number of events begin at the first, unless a time is given.
         if not isinstance(division, Ending) and (
@@ -261,7 +267,7 @@ class _InMemory(EventsInMemory):
         ):
             division = replace(division, origin_us=origin_us - self._start_us)
         start, stop = [self._start_us], [self.t_stop_us]
-        return cut(division, start, stop, self.index_of, self.stamp_at)[0]
+        return cut(division, start, stop, self.index_of, self.stamp_at, None, chosen)[0]
 
     def oldest_us(self, start_us: Int64Array) -> Int64Array:
         return np.full_like(start_us, self._start_us)

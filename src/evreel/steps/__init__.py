@@ -27,9 +27,10 @@ from evreel.dataset.settings import (
 )
 from evreel.exports.rvt_labels import RvtSettings
 from evreel.release.shards import ShardSettings
+from evreel.shares import Share
 from evreel.steps.acquire import acquire
 from evreel.steps.align import align, as_table
-from evreel.steps.annotate import annotate
+from evreel.steps.annotate import annotate, annotate_part
 from evreel.steps.batch import batch
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
@@ -42,7 +43,7 @@ from evreel.steps.enrich import enrich
 from evreel.steps.events import Source, as_store, events
 from evreel.steps.export import export
 from evreel.steps.feature_boxes import feature_boxes
-from evreel.steps.features import all_features, features
+from evreel.steps.features import all_features, features, features_part
 from evreel.steps.info import describe, info
 from evreel.steps.play import play
 from evreel.steps.preview import preview
@@ -85,6 +86,7 @@ __all__ = [
     "ReleaseSettings",
     "RvtSettings",
     "ShardSettings",
+    "Share",
     "Source",
     "SplitsSettings",
     "VideoSettings",
@@ -92,6 +94,7 @@ __all__ = [
     "align",
     "all_features",
     "annotate",
+    "annotate_part",
     "as_store",
     "as_table",
     "audit",
@@ -111,6 +114,7 @@ __all__ = [
     "export",
     "feature_boxes",
     "features",
+    "features_part",
     "given",
     "given_each",
     "info",

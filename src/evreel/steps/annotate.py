@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -15,8 +17,9 @@ from evreel.dataset.placing import read_placed
 from evreel.dataset.settings import AnnotateSettings
 from evreel.errors import ClockError, ParameterError, UsageError
 from evreel.outputs import Progress, atomic, silent
-from evreel.provenance import Provenance, sha256
+from evreel.provenance import STEP_REVISIONS, Provenance, digest_of, sha256
 from evreel.release.content import listed_in, role_of
+from evreel.shares import Share
 from evreel.steps.clock import check_clock, check_frames
 from evreel.steps.common import LOG, Steady, hashed, named
 from evreel.steps.events import Source, as_store
@@ -26,9 +29,12 @@ from evreel.windows import RegularWindows
 
 if TYPE_CHECKING:
     from evreel.annotations.belonging import Video
-    from evreel.annotations.labelling import Annotator, EventLabels
+    from evreel.annotations.labelling import EventLabels
+    from evreel.annotations.regions import Regions
     from evreel.annotations.shapes import Annotations
     from evreel.events import Events
+    from evreel.files.events_store import EventsStore
+    from evreel.files.parts import PartRegions
     from evreel.timebase import FrameClock, Int64Array
     from evreel.video.picture import Picture
     from evreel.windows import Windows
@@ -62,6 +68,48 @@ Files = str | Path | Sequence[str | Path] | None
 """The annotation of a recording: a file, several exports of one task, or none."""
 Wanted = str | Mapping[str, str | None] | None
 """Digest of that file, or of each of several, by what `evreel.release.content.role_of` calls it."""
+
+
+class Given(TypedDict, total=False):
+    """The annotation of a recording, and what is known of it.
+
+    Parameters
+    ----------
+    rois
+        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
+        told by content; None if there is none. Several are exports of one task's jobs, a folder of
+        these, or a text with ``|`` between them, as in the recordings table;
+        `evreel.annotations.jobs.of_jobs` joins them.
+    tags
+        CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
+        `rois` are not. None takes the tags of `rois`.
+    labelled
+        Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
+        None: all that they looked at.
+    rois_md5, tags_md5, labelled_md5
+        32 hexadecimal digits that the file's bytes must have; None checks nothing. Those of several
+        files are separated by ``|``.
+    rois_sha256, tags_sha256, labelled_sha256
+        64 hexadecimal digits of the file that the workflow saw: another one is not read. Those of
+        several files by ``rois``, ``rois.2``, ….
+    labels
+        Label names in the order of their numbers, the same for all recordings of a data set;
+        None takes the order of the files.
+    names
+        What the recording is called, beside its store: tells its task among several of a project.
+    """
+
+    rois: Files
+    tags: Files
+    rois_md5: str | None
+    tags_md5: str | None
+    rois_sha256: Wanted
+    tags_sha256: Wanted
+    labelled: str | Path | None
+    labelled_md5: str | None
+    labelled_sha256: str | None
+    labels: Sequence[str] | None
+    names: Sequence[str]
 
 
 def files_in(given: Files) -> list[Path]:
@@ -244,48 +292,94 @@ def _check_ends(
     LOG.warning("%s", error)
 
 
-def _pieces(n: int, threads: int) -> Iterator[tuple[int, int]]:
+def _pieces(rows: slice, threads: int) -> Iterator[tuple[int, int]]:
     """Yield the rows that are labelled at a time: fewer for each of several threads."""
     from evreel.files.events_store import READ_ROWS
 
-    rows = READ_ROWS if threads == 1 else READ_ROWS // 4
-    return ((start, min(start + rows, n)) for start in range(0, n, rows))
+    step = READ_ROWS if threads == 1 else READ_ROWS // 4
+    begins = range(rows.start, rows.stop, step)
+    return ((start, min(start + step, rows.stop)) for start in begins)
 
 
-def _from_row_0(chunks: Iterable[Events]) -> Iterator[tuple[int, Events]]:
+class _Drawn(NamedTuple):
+    """What is drawn on a recording's video, on the recording's events.
+
+    Parameters
+    ----------
+    store : the events.
+    crew : the threads that share the work.
+    first_row, chunks : of the events that are to be labelled.
+    digest : function that returns that of the store.
+    regions : what is drawn.
+    joined : what the files say together.
+    parameters : what a file that is made of it says.
+    settings : how the files were read.
+    steady : the files that it was read from, which must not change.
+    files : these files, and the clock.
+    of_rois : whether there are files with regions.
+    """
+
+    store: EventsStore
+    crew: Crew
+    first_row: int
+    chunks: Iterator[Events]
+    digest: Callable[[], str]
+    regions: Regions
+    joined: Joined
+    parameters: Mapping[str, Any]
+    settings: AnnotateSettings
+    steady: Steady
+    files: Sequence[str | Path | None]
+    of_rois: bool
+
+    @property
+    def source(self) -> str:
+        """What distinguishes the events from others; if possible without reading all of them."""
+        return self.store.decoding or self.digest()
+
+    @property
+    def identity(self) -> str:
+        """What distinguishes the regions of events from those that another annotation gives."""
+        revision = STEP_REVISIONS["annotate"]
+        return digest_of([revision, self.parameters, self.steady.digests])
+
+    def labelled(self) -> Iterator[tuple[Events, EventLabels]]:
+        """Yield the events that are to be labelled, in order, with their regions."""
+        from evreel.annotations.labelling import Annotator
+
+        how = self.settings
+        free: SimpleQueue[Annotator] = SimpleQueue()
+        for _ in range(self.crew.threads):
+            free.put(Annotator(self.regions, at=how.at, instant=how.instant))
+
+        def label(chunk: tuple[int, Events]) -> tuple[Events, EventLabels]:
+            annotator = free.get()
+            try:
+                return chunk[1], annotator.label_at(*chunk)
+            finally:
+                free.put(annotator)
+
+        return self.crew.ahead(label, _from_row(self.first_row, self.chunks))
+
+
+def _from_row(row: int, chunks: Iterable[Events]) -> Iterator[tuple[int, Events]]:
     """Yield the row of the first event of each chunk, and the chunk."""
-    row = 0
     for chunk in chunks:
         yield row, chunk
         row += len(chunk)
 
 
-def _labelling(
-    annotators: Sequence[Annotator],
-) -> Callable[[tuple[int, Events]], tuple[Events, EventLabels]]:
-    """Return a function that labels a chunk from a row on, which as many threads may call."""
-    free: SimpleQueue[Annotator] = SimpleQueue()
-    for annotator in annotators:
-        free.put(annotator)
-
-    def label(chunk: tuple[int, Events]) -> tuple[Events, EventLabels]:
-        annotator = free.get()
-        try:
-            return chunk[1], annotator.label_at(*chunk)
-        finally:
-            free.put(annotator)
-
-    return label
-
-
-def annotate(
+@contextlib.contextmanager
+def _drawn(
     store: Source,
     clock: str | Path,
-    slices: str | Path,
-    boxes: str | Path,
     windows: RegularWindows,
-    settings: AnnotateSettings = AnnotateSettings(),
+    settings: AnnotateSettings,
+    share: Share | None,
     *,
+    beside: str | Path,
+    is_labelled: bool = False,
+    threads: int | None = None,
     rois: Files = None,
     tags: Files = None,
     rois_md5: str | None = None,
@@ -297,68 +391,16 @@ def annotate(
     labelled_sha256: str | None = None,
     labels: Sequence[str] | None = None,
     names: Sequence[str] = (),
-    threads: int | None = None,
-    progress: Progress = silent,
-) -> dict[str, int]:
-    """Join events, frame clock and CVAT XML into annotated slices and boxes.
+) -> Iterator[_Drawn]:
+    """Yield the annotation of a recording, read as `annotate` takes it, and its open store.
 
-    Parameters
-    ----------
-    store
-        Events store (or a recording, decoded temporarily).
-    clock
-        The clock of the annotated video.
-    slices, boxes
-        Files to write: HDF5, and EventBbox records in ``.npy``.
-    windows
-        How slices are cut.
-    settings
-        What is read from the XML, and how.
-    rois
-        CVAT XML, for video or for images, or the zip with it; or COCO, MOT, YOLO or EventBbox,
-        told by content; None if there is none. Several are exports of one task's jobs, a folder of
-        these, or a text with ``|`` between them, as in the recordings table;
-        `evreel.annotations.jobs.of_jobs` joins them.
-    tags
-        CVAT XML for images; several as for `rois`. Only its frame tags are read, and those of
-        `rois` are not. None takes the tags of `rois`.
-    labelled
-        Table of what annotators have finished, as `evreel.annotations.seen.read_finished` reads it;
-        None: all that they looked at.
-    rois_md5, tags_md5, labelled_md5
-        32 hexadecimal digits that the file's bytes must have; None checks nothing. Those of several
-        files are separated by ``|``.
-    rois_sha256, tags_sha256, labelled_sha256
-        64 hexadecimal digits of the file that the workflow saw: another one is not read. Those of
-        several files by ``rois``, ``rois.2``, ….
-    labels
-        Label names in the order of their numbers, the same for all recordings of a data set;
-        None takes the order of the files.
-    names
-        What the recording is called, beside its store: tells its task among several of a project.
-    threads
-        How many read, label, compress and hash; None: one per core, up to `evreel.threads.MOST`.
-        The files' bytes do not depend on it.
-
-    Returns
-    -------
-    What was changed, or left open: name → count. The slices have it as ``repairs``, and as
-    ``doubts`` what the files leave open.
-
-    Raises
-    ------
-    AnnotationError
-        If an annotation is not valid or does not fit the recording's video, or the name of a
-        picture contradicts the clock.
+    Meanwhile, the crew begins to read the events of the share, None for all; or none, if their
+    regions are known.
     """
     from evreel.acquire import check_md5
-    from evreel.annotations.labelling import Annotator
     from evreel.annotations.regions import Regions
-    from evreel.files import hdf5
-    from evreel.files.boxes import write_boxes
     from evreel.files.clock import read_clock
-    from evreel.files.slices import SlicesWriter
-    from evreel.layout import SLICES
+    from evreel.layout import COLUMN_CHUNK
     from evreel.video.picture import Picture
 
     of_rois, of_tags = files_in(rois), files_in(tags)
@@ -378,10 +420,13 @@ def annotate(
     divided = asdict(cut)
     del divided["origin_us"]  # slices always start at 0
     most = checked_threads(threads)
-    with as_store(store, beside=slices, threads=most) as opened, Crew(most) as crew:
-        inputs = dict(steady.digests)
-        digest = hashed(crew, opened.path)
-        chunks = crew.ahead(lambda rows: opened.read(*rows), _pieces(opened.n, crew.threads))
+    with as_store(store, beside=beside, threads=most) as opened, Crew(most) as crew:
+        rows = slice(0, opened.n) if share is None else share.rows(opened.n, COLUMN_CHUNK)
+        pieces = () if is_labelled else _pieces(rows, crew.threads)
+        digest: Callable[[], str] = functools.partial(sha256, opened.path)
+        if share is None or opened.decoding is None:
+            digest = functools.cache(hashed(crew, opened.path).result)
+        chunks = crew.ahead(lambda piece: opened.read(*piece), pieces)
         check_clock(clock, extra, opened)
         picture = picture or Picture(opened.sensor)
         joined = read_annotations(
@@ -407,55 +452,166 @@ def annotate(
         tagged = [tag.frame for tag in joined.annotations.tags]
         seen = np.array([*joined.annotations.frames, *tagged], dtype=np.int64)
         _check_ends(regions.frames, seen, aligned, opened.t_stop_us, clock)
-        repairs = regions.repairs | joined.counts
-        beside: dict[str, str] = {}
-        made = Provenance(
-            "annotate",
-            {
-                "labels": list(joined.annotations.labels),
-                **divided,
-                **settings.plain(),
-            },
-            inputs,
-            repairs,
-            beside,
-        )
+        said = {"labels": list(joined.annotations.labels), **divided, **settings.plain()}
+        files = [clock, *of_rois, *of_tags, labelled]
+        events = opened, crew, rows.start, chunks, digest
+        yield _Drawn(*events, regions, joined, said, settings, steady, files, bool(of_rois))
+
+
+def annotate_part(
+    store: Source,
+    clock: str | Path,
+    output: str | Path,
+    share: Share,
+    windows: RegularWindows,
+    settings: AnnotateSettings = AnnotateSettings(),
+    *,
+    threads: int | None = None,
+    progress: Progress = silent,
+    **given: Unpack[Given],
+) -> None:
+    """Find the regions of a share of a recording's events, for `annotate` to join.
+
+    Parameters
+    ----------
+    store, clock, windows, settings, threads, given
+        As `annotate` takes them.
+    output
+        The part.
+    share
+        Which share.
+
+    Raises
+    ------
+    AnnotationError
+        As `annotate`.
+    """
+    from evreel.files import hdf5, parts
+    from evreel.layout import COLUMN_CHUNK, PARTS
+
+    of = store, clock, windows, settings, share
+    with _drawn(*of, beside=output, threads=threads, **given) as drawn:
+        rows = share.rows(drawn.store.n, COLUMN_CHUNK)
+        made = Provenance("annotate", drawn.parameters, drawn.steady.digests)
         with (
-            atomic(slices, boxes, inputs=[opened.path, clock, *of_rois, *of_tags, labelled]) as (
-                slices_scratch,
-                boxes_scratch,
-            ),
-            hdf5.create(slices_scratch, SLICES, made, crew) as file,
+            atomic(output, inputs=[drawn.store.path, *drawn.files]) as (scratch,),
+            hdf5.create(scratch, PARTS, made, drawn.crew) as file,
         ):
-            slices_of = opened.windows(cut)
-            times = _box_times(settings, slices_of, opened.t_stop_us)
-            label = _labelling(
-                [
-                    Annotator(regions, at=settings.at, instant=settings.instant)
-                    for _ in range(crew.threads)
-                ]
+            parts.begin(file, share, drawn.source)
+            writer = parts.RegionsWriter(file, drawn.identity, rows.start)
+            done = 0
+            for chunk, labels_of in labelled_chunks:
+                writer.write(*labels_of)
+                done += len(chunk)
+                progress(done, rows.stop - rows.start)
+            drawn.steady.check()
+    LOG.info("%s: part %s, %d events", Path(output).name, share, done)
+
+
+def annotate(
+    store: Source,
+    clock: str | Path,
+    slices: str | Path,
+    boxes: str | Path,
+    windows: RegularWindows,
+    settings: AnnotateSettings = AnnotateSettings(),
+    *,
+    parts: Sequence[str | Path] = (),
+    threads: int | None = None,
+    progress: Progress = silent,
+    **given: Unpack[Given],
+) -> dict[str, int]:
+    """Join events, frame clock and CVAT XML into annotated slices and boxes.
+
+    Parameters
+    ----------
+    store
+        Events store (or a recording, decoded temporarily).
+    clock
+        The clock of the annotated video.
+    slices, boxes
+        Files to write: HDF5, and EventBbox records in ``.npy``.
+    windows
+        How slices are cut.
+    settings
+        What is read from the XML, and how.
+    parts
+        The regions of events, if `annotate_part` has made them: all parts. Bytes are the same.
+    threads
+        How many read, label, compress and hash; None: one per core, up to `evreel.threads.MOST`.
+        The files' bytes do not depend on it.
+    given
+        The annotation, as in `Given`.
+
+    Returns
+    -------
+    What was changed, or left open: name → count. The slices have it as ``repairs``, and as
+    ``doubts`` what the files leave open.
+
+    Raises
+    ------
+    AnnotationError
+        If an annotation is not valid or does not fit the recording's video, or the name of a
+        picture contradicts the clock.
+    LayoutError
+        If a part is missing, or was made from something else.
+    """
+    from evreel.files import hdf5
+    from evreel.files.boxes import write_boxes
+    from evreel.files.events_store import READ_ROWS
+    from evreel.files.parts import Parts
+    from evreel.files.slices import SlicesWriter
+    from evreel.layout import SLICES
+
+    with contextlib.ExitStack() as stack:
+        drawn = stack.enter_context(
+            _drawn(
+                *(store, clock, windows, settings, None),
+                beside=slices,
+                is_labelled=bool(parts),
+                threads=threads,
+                **given,
             )
-            labelled_chunks = crew.ahead(label, _from_row_0(chunks))
+        )
+        opened, regions = drawn.store, drawn.regions
+        repairs = regions.repairs | drawn.joined.counts
+        inputs = dict(drawn.steady.digests)
+        beside: dict[str, str] = {}
+        made = Provenance("annotate", drawn.parameters, inputs, repairs, beside)
+        joined: Iterator[PartRegions] = iter(())
+        if parts:
+            of_parts = stack.enter_context(Parts(parts, drawn.source))
+            joined = of_parts.regions(drawn.identity, opened.n, READ_ROWS)
+        slices_scratch, boxes_scratch = stack.enter_context(
+            atomic(slices, boxes, inputs=[opened.path, *drawn.files])
+        )
+        with hdf5.create(slices_scratch, SLICES, made, drawn.crew) as file:
+            slices_of = opened.windows(windows.division())
+            times = _box_times(settings, slices_of, opened.t_stop_us)
+            labelled_chunks = drawn.labelled()  # which begins with the first of them
             writer = SlicesWriter(
                 *(file, opened.sensor, opened.t_offset, slices_of, regions.tables),
-                doubts=joined.doubts,
+                doubts=drawn.joined.doubts,
                 shapes=regions.shape_rows(),
                 store=opened,
             )
+            for found in joined:
+                writer.write_from(opened, *found)
+                progress(writer.n, opened.n)
             for chunk, labels_of in labelled_chunks:
                 writer.write(chunk, *labels_of)
                 progress(writer.n, opened.n)
             writer.finish()
-            inputs["store"] = digest.result()
-            found = regions.boxes(times, at=settings.at, instant=settings.instant)
-            write_boxes(boxes_scratch, found)
-            if of_rois:  # else boxes may have come with the recording
+            inputs["store"] = drawn.digest()
+            records = regions.boxes(times, at=settings.at, instant=settings.instant)
+            write_boxes(boxes_scratch, records)
+            if drawn.of_rois:  # else boxes may have come with the recording
                 beside["boxes"] = sha256(boxes_scratch)
-            steady.check()
+            drawn.steady.check()
     LOG.info(
         "%s: %d events, %d of them in a region; %d boxes%s",
-        *(Path(slices).name, writer.n, writer.n_labelled, len(found), named(repairs)),
+        *(Path(slices).name, writer.n, writer.n_labelled, len(records), named(repairs)),
     )
-    for doubt in joined.doubts:
+    for doubt in drawn.joined.doubts:
         LOG.warning("%s", doubt)
     return repairs

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
+import numpy as np
+
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, LayoutError, ParameterError
 from evreel.outputs import Progress, atomic, silent
-from evreel.provenance import Provenance, sha256
+from evreel.provenance import Provenance, digest_of, sha256
+from evreel.shares import Share
 from evreel.steps.common import LOG, Steady, named, with_progress
-from evreel.steps.events import MOST_IN_MEMORY, Source, as_events
+from evreel.steps.events import MOST_IN_MEMORY, Opened, Source, as_events
 from evreel.threads import Crew, checked_threads
 
 if TYPE_CHECKING:
     import h5py
 
     from evreel.files.divided import Divided
-    from evreel.files.features import FeaturesWriter
+    from evreel.files.features import FeaturesWriter, SampleWindows
+    from evreel.files.parts import Parts
     from evreel.files.slices import SlicesFile
-    from evreel.representations import Run
+    from evreel.layout import Compression
+    from evreel.representations import Frame, Run
     from evreel.timebase import Int64Array
-    from evreel.windows import Instants, Windows
+    from evreel.windows import Chosen, Instants, Windows
 
 
 class Beside(TypedDict, total=False):
@@ -94,6 +99,7 @@ def all_features(
     store: Source,
     wanted: Mapping[Path, FeatureSettings],
     *,
+    parts: Sequence[str | Path] = (),
     threads: int | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
@@ -109,6 +115,9 @@ def all_features(
         Events store (or a recording, decoded temporarily).
     wanted
         Feature file, HDF5 → the representation, its parameters, and its windows.
+    parts
+        Their frames, if `features_part` has made them: all parts, of which the frames are copied.
+        Bytes are the same. A feature that is not in them is made here.
     threads
         How many read, make frames and compress; None: one per core, up to `evreel.threads.MOST`.
         The files' bytes do not depend on it.
@@ -126,23 +135,108 @@ def all_features(
     UsageError
         If slices, or instants where windows end, are needed and not given.
     LayoutError
-        If the slices are of another recording.
+        If the slices or the parts are of another recording, or a part is missing.
     """
+    from evreel.files.parts import Parts
+
     if not wanted:
         return {}
     threads = checked_threads(threads)
-    with as_events(
-        store,
-        beside=next(iter(wanted)),
-        most=most_in_memory(beside.get("slices")),
-        threads=threads,
-    ) as opened:
+    most = most_in_memory(beside.get("slices"))
+    with (
+        as_events(store, beside=next(iter(wanted)), most=most, threads=threads) as opened,
+        Parts(parts, source_of(opened)) if parts else contextlib.nullcontext() as joined,
+    ):
         return features_of(
             *(opened.events, opened.inputs(), wanted),
+            joined=joined,
             threads=threads,
             progress=progress,
             **beside,
         )
+
+
+def features_part(
+    store: Source,
+    output: str | Path,
+    share: Share,
+    wanted: Mapping[Path, FeatureSettings],
+    *,
+    threads: int | None = None,
+    progress: Progress = silent,
+    **beside: Unpack[Beside],
+) -> None:
+    """Make a share of the frames of representations of one recording, for `all_features` to join.
+
+    A share has neighbouring windows, in each share about as many. If a representation looks back
+    at what was before them, these events are read too, without making frames of them.
+
+    Parameters
+    ----------
+    store, threads, beside
+        As `all_features` takes them.
+    output
+        The part.
+    share
+        Which share.
+    wanted
+        As `all_features` takes it; a file that is there as it would be made needs no frames.
+
+    Raises
+    ------
+    ParameterError, UsageError, LayoutError
+        As `all_features`; then there is no part.
+    """
+    from evreel.files import hdf5, parts
+    from evreel.layout import PARTS
+
+    given = _Given(wanted.values(), **beside)
+    most, threads = most_in_memory(beside.get("slices")), checked_threads(threads)
+    with (
+        as_events(store, beside=output, most=most, threads=threads) as opened,
+        _crew_of(threads) as crew,
+        contextlib.ExitStack() as files,
+    ):
+        inputs = opened.inputs() if any(path.exists() for path in wanted) else {}
+        jobs = [_Job(path, one, inputs, given, {}) for path, one in wanted.items()]
+        jobs = [job for job in jobs if not job.is_made()]
+        slices = None
+        if given.slices is not None:  # whoever joins compares it with the store
+            from evreel.files.slices import SlicesFile
+
+            slices = files.enter_context(SlicesFile(given.slices))
+        events = opened.events
+        read = [events.path, *given.files.values()]
+        (scratch,) = files.enter_context(atomic(output, inputs=read))
+        made = Provenance("features", {}, inputs)
+        file = files.enter_context(hdf5.create(scratch, PARTS, made))
+        parts.begin(file, share, source_of(opened))
+        runs, writers = [], []
+        for number, job in enumerate(jobs):
+            plan = job.plan(events, None, share.rows)
+            runs.append(job.run(plan, slices))
+            shape = len(plan.windows), *job.shape(events)
+            of = file, number, job.identity, shape, *job.stored
+            writers.append(parts.FramesWriter(*of, -(-crew.threads // len(jobs)), crew))
+        every = _frames(runs, events, crew, threads)
+        total = sum(len(run.windows) for run in runs)
+        with contextlib.closing(every):
+            for k, frame in with_progress(every, total, progress):
+                writers[k].write(frame)
+        for run, writer in zip(runs, writers, strict=True):
+            writer.finish(run.repairs)
+        given.steady.check()
+    for job, run in zip(jobs, runs, strict=True):
+        said = Path(output).name, share, len(run.windows), job.name, named(job.repairs)
+        LOG.info("%s: part %s, %d windows of %s%s", *said)
+
+
+def source_of(opened: Opened) -> str:
+    """Return what distinguishes events from others; if possible without reading all of them."""
+    if opened.events.decoding is not None:
+        return opened.events.decoding
+    inputs = opened.inputs()
+    return inputs.get("decoding") or inputs["store"]
 
 
 def most_in_memory(slices: str | Path | None) -> int:
@@ -156,6 +250,7 @@ def features_of(
     wanted: Mapping[Path, FeatureSettings],
     *,
     part: FilePart | None = None,
+    joined: Parts | None = None,
     threads: int | None = None,
     progress: Progress = silent,
     **beside: Unpack[Beside],
@@ -170,13 +265,18 @@ def features_of(
         As `all_features` takes them.
     part
         What part of the recording goes into the files; None: all of it.
+    joined
+        Parts with frames that are made already.
     """
     given = _Given(wanted.values(), **beside)
     said = {} if part is None else part.said
     jobs = [_Job(path, one, inputs, given, said) for path, one in wanted.items()]
     new = [job for job in jobs if not job.is_kept()]
+    threads = checked_threads(threads)
+    if joined is not None:
+        new = [job for job in new if not _join(job, events, given, joined, threads, progress)]
     if new:
-        _make(new, events, given, part, checked_threads(threads), progress)
+        _make(new, events, given, part, threads, progress)
     return {job.path: job.repairs for job in jobs}
 
 
@@ -252,22 +352,15 @@ def _make(
 ) -> None:
     """Make files in one pass over the events.
 
-    Half of the threads make frames, if there are 4 or more; the others read and compress.
-
     What is wrong with one feature, such as a count that does not fit its type, is told when the
     others are made.
     """
     from evreel.files import hdf5
     from evreel.layout import FEATURES
-    from evreel.representations import frames_together
 
     sources = [store.path, *given.files.values()]
     errors: list[EvreelError] = []
-    making_frames = max(1, threads // 2)
-    with (
-        Crew(threads - making_frames + 1) as crew,
-        contextlib.ExitStack() as files,
-    ):
+    with _crew_of(threads) as crew, contextlib.ExitStack() as files:
         slices = None
         if given.slices is not None:
             digest = jobs[0].made.inputs.get("store")
@@ -278,7 +371,10 @@ def _make(
             (path,) = own.enter_context(atomic(job.path, inputs=sources))
             file = own.enter_context(hdf5.create(path, FEATURES, job.made))
             try:
-                run, writer = job.begin(file, store, slices, part, crew, len(jobs))
+                job.shape(store)
+                plan = job.plan(store, part)
+                writer = job.writer(file, store, plan, crew, len(jobs), part)
+                run = job.run(plan, slices)
             except EvreelError as error:
                 _abandon(own, error)
                 errors.append(error)
@@ -291,16 +387,7 @@ def _make(
             _abandon(unfinished.pop(k).files, error)
             errors.append(error)
 
-        every = frames_together(
-            [one.run for one in making],
-            store.read,
-            store.sensor,
-            index_of=store.index_of,
-            ahead=True,
-            crew=crew,
-            threads=max(1, making_frames // len(jobs)),
-            failed=fails,
-        )
+        every = _frames([one.run for one in making], store, crew, threads, fails)
         total = sum(len(one.run.windows) for one in making)
         with contextlib.closing(every):
             for k, frame in with_progress(every, total, progress):
@@ -314,6 +401,89 @@ def _make(
         LOG.error("%s: %s", type(another).__name__, another)
     if errors:
         raise errors[0]
+
+
+def _makers(threads: int) -> int:
+    """Return how many of all threads make frames: half of them, if there are 4 or more."""
+    return max(1, threads // 2)
+
+
+def _crew_of(threads: int) -> Crew:
+    """Return those that read and compress: all that do not make frames, and the calling one."""
+    return Crew(threads - _makers(threads) + 1)
+
+
+def _frames(
+    runs: Sequence[Run],
+    store: Divided,
+    crew: Crew,
+    threads: int,
+    failed: Callable[[int, EvreelError], None] | None = None,
+) -> Generator[tuple[int, Frame], None, None]:
+    """Return the frames of all runs, as `frames_together` yields them, by so many threads."""
+    from evreel.representations import frames_together
+
+    return frames_together(
+        runs,
+        store.read,
+        store.sensor,
+        index_of=store.index_of,
+        ahead=True,
+        crew=crew,
+        threads=max(1, _makers(threads) // max(1, len(runs))),
+        failed=failed,
+    )
+
+
+def _join(
+    job: _Job,
+    store: Divided,
+    given: _Given,
+    parts: Parts,
+    threads: int,
+    progress: Progress,
+) -> bool:
+    """Make a file from the frames in parts; return whether these are there."""
+    from evreel.files import hdf5
+    from evreel.layout import FEATURES
+
+    frames = parts.frames(job.identity)
+    if frames is None:
+        LOG.warning("%s: is not in the parts; it is made in one piece", job.said)
+        return False
+    if given.slices is not None:
+        slices_of(given.slices, store, job.made.inputs.get("store")).close()
+    sources = [store.path, *given.files.values()]
+    with (
+        Crew(threads) as crew,
+        atomic(job.path, inputs=sources) as (path,),
+        hdf5.create(path, FEATURES, job.made) as file,
+    ):
+        plan = job.plan(store)
+        writer = job.writer(file, store, plan, crew)
+        for of_part in with_progress(frames, len(frames), progress):
+            writer.copy(of_part.data)
+            for name, count in of_part.repairs.items():
+                job.repairs[name] = job.repairs.get(name, 0) + count
+        writer.finish()
+        given.steady.check()
+    job.tell(len(plan.windows))
+    return True
+
+
+class _Plan(NamedTuple):
+    """The windows of a file that is made, and how far back their frames may look.
+
+    Parameters
+    ----------
+    windows : they, or those of a share.
+    oldest_us : (n,) µs: where the recording, part or sample of each begins.
+    of_samples : which of all windows belong to which sample, if the recording is cut.
+    """
+
+    windows: Windows
+    oldest_us: Int64Array
+    of_samples: SampleWindows | None
 
 
 class _Making(NamedTuple):
@@ -389,43 +559,70 @@ class _Job:
                 *(self.said, beyond, self._settings.store),
             )
 
-    def begin(
+    @property
+    def identity(self) -> str:
+        """What distinguishes its frames from those of other features of the recording."""
+        made = self.made.attributes()
+        beside = self._given.digests(self._settings)
+        revisions = made["step_revision"], self._feature.representation.revision
+        return digest_of([*revisions, made["parameters"], beside])
+
+    @property
+    def stored(self) -> tuple[np.dtype[Any], Compression]:
+        """How its frames are stored: type, and compression."""
+        return np.dtype(self._feature.dtype), self._settings.compression
+
+    def shape(self, store: Divided) -> tuple[int, int, int]:
+        """Return the shape of its frames.
+
+        Raises
+        ------
+        ParameterError
+            If the crop is not within the sensor.
+        """
+        try:
+            return self._feature.shape(store.sensor)
+        except ParameterError as error:
+            raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
+
+    def plan(
+        self, store: Divided, part: FilePart | None = None, chosen: Chosen | None = None
+    ) -> _Plan:
+        """Return its windows, or those that are `chosen`."""
+        from evreel.files.features import SampleWindows
+
+        samples, instants = self._given.samples, self._given.instants(self._settings)
+        if samples is not None:
+            windows, bounds = store.windows_of(samples, self._division, instants, chosen)
+            begins = np.repeat(samples.start_us, np.diff(bounds))
+            begins = begins if chosen is None else begins[chosen(len(begins))]
+            oldest_us = np.maximum(begins, store.oldest_us(begins))
+            of_samples = SampleWindows(samples, self._given.labels or (), bounds)
+            return _Plan(windows, oldest_us, of_samples)
+        windows = store.windows(self._division, instants, chosen) if part is None else part.windows
+        return _Plan(windows, store.oldest_us(windows.start_us), None)
+
+    def writer(
         self,
         file: h5py.File,
         store: Divided,
-        slices: SlicesFile | None,
-        part: FilePart | None,
+        plan: _Plan,
         crew: Crew,
-        n_jobs: int,
-    ) -> tuple[Run, FeaturesWriter]:
-        """Return the run that makes the frames, and what writes them into a new file.
+        n_jobs: int = 1,
+        part: FilePart | None = None,
+    ) -> FeaturesWriter:
+        """Return what writes the frames into a new file.
 
         The crew compresses those of so many jobs.
         """
-        import numpy as np
-
         from evreel.files import hdf5
-        from evreel.files.features import FeaturesWriter, SampleWindows
-        from evreel.representations import Run
+        from evreel.files.features import FeaturesWriter
 
-        try:
-            shape = self._feature.shape(store.sensor)
-        except ParameterError as error:  # of a crop
-            raise ParameterError(error.problem, place=self.said, hint=error.hint) from error
-        samples, instants = self._given.samples, self._given.instants(self._settings)
-        of_samples = None
-        if samples is not None:
-            windows, bounds = store.windows_of(samples, self._division, instants)
-            of_samples = SampleWindows(samples, self._given.labels or (), bounds)
-            begins = np.repeat(samples.start_us, np.diff(bounds))
-            oldest_us = np.maximum(begins, store.oldest_us(begins))
-        else:
-            windows = store.windows(self._division, instants) if part is None else part.windows
-            oldest_us = store.oldest_us(windows.start_us)
+        shape, windows = self.shape(store), plan.windows
         begins_us = 0 if part is None else part.start_us
         origin_us = getattr(self._division, "origin_us", 0)
         if origin_us > 0 and part is None:
-            before = store.n_before_origin(self._division, samples)
+            before = store.n_before_origin(self._division, self._given.samples)
             self.repairs["events_before_origin"] = before
         elif origin_us > 0:  # a part begins where its first window does, unless it is the first
             first_us = int(windows.start_us[0]) if len(windows) else begins_us + origin_us
@@ -438,7 +635,7 @@ class _Job:
             store.sensor,
             store.t_offset + begins_us,
             shape=shape,
-            samples=of_samples,
+            samples=plan.of_samples,
             compression=self._settings.compression,
             threads=-(-crew.threads // n_jobs),
             crew=crew,
@@ -447,10 +644,15 @@ class _Job:
         decoding = self.made.inputs.get("decoding", store.decoding)
         if decoding is not None:
             hdf5.set_attributes(file, {"decoding": decoding})
+        return writer
+
+    def run(self, plan: _Plan, slices: SlicesFile | None) -> Run:
+        """Return the run that makes the frames."""
+        from evreel.representations import Run
+
         labels = self._feature.geometry.labels
         regions = None if labels is None or slices is None else slices.regions_of(labels)
-        run = Run(self._feature, windows, oldest_us, self.repairs, self.said, regions)
-        return run, writer
+        return Run(*(self._feature, plan.windows, plan.oldest_us, self.repairs, self.said, regions))
 
 
 def slices_of(path: str | Path, store: Divided, digest: str | None = None) -> SlicesFile:

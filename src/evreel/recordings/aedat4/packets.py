@@ -50,6 +50,10 @@ class BudgetError(Exception):
     """More would be unpacked than a thread may hold ahead."""
 
 
+class TooLargeError(DamageError):
+    """What is read is larger than is held at once."""
+
+
 class Unpacker:
     """Undoes a file's compression, up to `PACKET_LIMIT` bytes; raises `DamageError`.
 
@@ -83,7 +87,7 @@ class Unpacker:
     def _check(self, size: int) -> None:
         """Raise if a packet may not unpack to this many bytes."""
         if size > PACKET_LIMIT:
-            raise DamageError(f"unpacks to {size} bytes or more; the limit is {PACKET_LIMIT}")
+            raise TooLargeError(f"unpacks to {size} bytes or more; the limit is {PACKET_LIMIT}")
         if self._budget is not None and size > self._budget:
             raise BudgetError
 

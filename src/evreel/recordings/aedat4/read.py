@@ -36,6 +36,7 @@ from evreel.recordings.aedat4.packets import (
     STAMP_LIMIT,
     BudgetError,
     Packet,
+    TooLargeError,
     Unpacker,
 )
 from evreel.recordings.aedat4.side import KINDS, SideBatch
@@ -138,8 +139,9 @@ class Aedat4Recording(DecodedRecording):
 
     The table is never trusted unchecked. One that cannot be decoded is an error, because nothing
     else says where the packets end. One whose rows leave gaps between the first packet and the
-    table, name unknown streams, or go back in time is ignored: the packets are then found one by
-    one, and `indexed` is false. If it is used, each packet that is read must match its row. With a
+    table, name unknown streams, or go back in time is ignored, as is one of more than
+    `PACKET_LIMIT` bytes where there are more of packets: the packets are then found one by one, and
+    `indexed` is false. If it is used, each packet that is read must match its row. With a
     range of time, neighbouring packets whose events could be in it are read too, so that a row
     with wrong timestamps is an error and never a missing event.
 
@@ -597,15 +599,21 @@ class Aedat4Recording(DecodedRecording):
             return None
 
     def _read_table(self, table_at: int) -> _Table | None:
-        """Return the table of packets; None if its rows contradict each other."""
+        """Return the table of packets; None if it is too large, or its rows contradict each other.
+
+        Packets have to be as long as the limit in all, for a table that is too large to be right.
+        """
         size = self._size - table_at
         try:
             if size > PACKET_LIMIT:
-                raise DamageError(f"has {size} bytes; the limit is {PACKET_LIMIT}")
+                raise TooLargeError(f"has {size} bytes; the limit is {PACKET_LIMIT}")
             packed = self._read(table_at, size, "its table of packets")
             flat = Flatbuffer(Unpacker(self._compression)(memoryview(packed)), "FTAB")
             parts = [part for (part,) in flat.columns(("<i8", range(5)))]
         except DamageError as damage:
+            is_long = table_at - self._packets_start > PACKET_LIMIT
+            if is_long and isinstance(damage, TooLargeError):
+                return None
             raise self._error(f"the table of packets that begins here {damage}", table_at) from (
                 damage
             )

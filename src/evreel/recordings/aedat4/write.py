@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ class Aedat4Writer:
         }
         self._pending = np.empty(0, EVENT)
         self._last: int | None = None
-        self._rows: list[tuple[int, int, int, int, int]] = []
+        self._rows = array("q")  # five numbers a packet: an hour may have millions of these
         self.path = Path(path)
         self._file = self.path.open("wb")
         self._file.write(MAGIC + _header_flatbuffer(self._compression, self._xml(source)))
@@ -198,7 +199,7 @@ class Aedat4Writer:
         self._file.write(PACKET_HEAD.pack(number, len(packed)))
         # Stream and size are a struct of two int32, written here as one number.
         listed = self._file.tell(), number | len(packed) << 32, len(t), int(t[0]), int(t[-1])
-        self._rows.append(listed)
+        self._rows.extend(listed)
         self._file.write(packed)
 
     def _packed(self, content: bytes) -> bytes:

@@ -1,0 +1,24 @@
+"""Rule `features_part`: a part of the frames of every representation of one recording."""
+
+from pathlib import Path
+
+from evreel import steps
+
+with steps.logged(snakemake.log[0]):
+    of_feature = steps.given_each(steps.FeatureSettings, snakemake.params)
+    steps.features_part(
+        snakemake.input.store,
+        snakemake.output.part,
+        steps.Share(int(snakemake.wildcards.part), int(snakemake.wildcards.parts)),
+        {Path(path): of_feature[name] for name, path in snakemake.params.features.items()},
+        cut=snakemake.input.get("cut") or None,
+        slices=snakemake.input.get("slices") or None,
+        labels=snakemake.params.labels,
+        ends={
+            "labels": snakemake.input.get("boxes") or None,
+            "frames": snakemake.input.get("clock") or None,
+            "times": snakemake.input.get("times") or None,
+        },
+        times_sha256=snakemake.params.times_sha256["times"],
+        threads=snakemake.threads,
+    )
