@@ -43,6 +43,8 @@ _FORMS = {
     "pictures": "|".join(SUFFIXES),
     "release": f"{RELEASE_NAME}-{RELEASE_NAME}",
     "file": "[A-Za-z0-9._-]+",
+    "step": "[a-z_]+",
+    "batch": NAME,
     "part": "[1-9][0-9]*",
     "parts": "[1-9][0-9]*",
 }

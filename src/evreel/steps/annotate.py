@@ -500,7 +500,7 @@ def annotate_part(
             parts.begin(file, share, drawn.source)
             writer = parts.RegionsWriter(file, drawn.identity, rows.start)
             done = 0
-            for chunk, labels_of in labelled_chunks:
+            for chunk, labels_of in drawn.labelled():
                 writer.write(*labels_of)
                 done += len(chunk)
                 progress(done, rows.stop - rows.start)
