@@ -15,6 +15,7 @@ from support import ROOT
 PACKAGE = ROOT / "src" / "evreel"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 IMPORTED_AS = {
+    "botocore": "boto3",  # which it is a part of
     "PIL": "pillow",
     "cvat_sdk": "cvat-sdk",
     "imageio_ffmpeg": "imageio-ffmpeg",
