@@ -102,7 +102,7 @@ class Rule:
 
 
 def test_step__fills_patterns_and_functions_and_compares_what_snakemake_would():
-    step = Step(Rule, lambda id_: [Names(id=id_, feature="f")])
+    step = Step("features", Rule, lambda id_: [Names(id=id_, feature="f")])
     (member,) = step.members(["b"])
     assert (member.input.store, member.input.more) == ("events/b.h5", ["b.xml"])
     assert list(member.output) == ["b.h5", "b.f"] and member.log[0] == "b.log"

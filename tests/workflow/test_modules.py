@@ -10,6 +10,7 @@ import subprocess
 import pytest
 import yaml
 
+from evreel.release.manifest import read_manifest
 from evreel.release.verify import verify
 from support import ROOT, warm
 from support.dataset import CONFIG, make_data_set
@@ -138,11 +139,29 @@ def test_failed_job_of_a_module__is_named_once_and_runs_again(folder):
 
 def test_first_in_a_workflow__is_its_default_target(folder):
     alone = FAILING.replace("rule own", "rule plots")
-    write_host(folder, alone, street=only(folder, "one"))
-    assert re.search(r"^(local)?rule all_of_street:", run(folder, "-n").stdout, re.MULTILINE)
+    write_host(folder, alone, street=SMALL | {"batches": {"recordings": 2}})
+    planned = run(folder, "-n").stdout
+    assert re.search(r"^(local)?rule all_of_street:", planned, re.MULTILINE)
+    assert "of_batch" not in planned  # rules of another workflow take single files
     first = 'rule mine:\n    shell: "true"\n'
     write_host(folder, first + FAILING, street=only(folder, "one"))
     assert re.search(r"^(local)?rule mine:", run(folder, "-n").stdout, re.MULTILINE)
+
+
+def test_release_of_a_module__leaves_out_what_failed_where_that_is_allowed(folder):
+    release = SMALL["release"] | {"incomplete": "allow"}
+    write_host(folder, FAILING, street=SMALL | {"release": release})
+    raw = folder / "raw" / "two.aedat4"
+    raw.write_bytes(raw.read_bytes()[:-9])
+    table = folder / "recordings.tsv"
+    table.write_text(table.read_text("utf-8").replace("\ttest\t", "\ttrain\t"), encoding="utf-8")
+    failed = run(folder, "--keep-going", "release_of_street")
+    assert failed.returncode == 1
+    assert "lack 1 of 2 recordings: 'two'. Run the same command again to release" in failed.stdout
+    done = run(folder, "--keep-going", "release_of_street")
+    assert done.returncode == 0, done.stdout
+    assert "The release lacks 1 of 2 recordings: 'two'." in done.stdout
+    assert [*read_manifest(folder / "results" / "release" / "tiny-1.0").missing] == ["two"]
 
 
 @pytest.mark.parametrize(

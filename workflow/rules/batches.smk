@@ -1,5 +1,11 @@
-BATCHED = [Step(workflow.get_rule(name), jobs_of(name)) for name in BATCHED_STEPS]
-say_what_is_unlike()
+# Another workflow may rename rules, and leave out some.
+BATCHED = [
+    Step(name, workflow.get_rule(workflow.modifier.modify_rulename(name)), jobs_of(name))
+    for name in BATCHED_STEPS
+    if workflow.modifier.avail_rulename(name)
+]
+if not MODULE or IS_NEW_MODULE:
+    say_what_is_unlike()
 
 
 # A job of a step for each batch of short recordings, instead of one for each recording. Its

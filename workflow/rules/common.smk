@@ -228,7 +228,8 @@ try:
     IS_NEW_MODULE = bool(MODULE) and MODULES.enter(MODULE, DATASET.results)
     check_folder(Path(DATASET.results))
     BATCHED_STEPS = recordings_of_steps(DATASET)
-    BATCHES = batches_of(DATASET)
+    # In another workflow, whose rules take single files, each recording has jobs of its own.
+    BATCHES = {} if MODULE else batches_of(DATASET)
     BATCH_OF = batch_of_each(BATCHES)
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
@@ -343,22 +344,24 @@ def end(succeeded):
     if shared:
         said.append(told_of_failed(shared, f"{DATASET.results}/logs"))
     if FAILED.exists() or shared or not succeeded:
-        jobs = jobs_of_run()
         failed = {} if succeeded else reasons(logs, SIGNALS)
-        failed = keep_failures(
-            *(DATASET, FAILED, MEMORY, jobs, failed), BATCH_OF, shared
-        )
-        stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
-        built = [job.is_done for job in jobs if stamp in job.outputs]
-        said += [
-            what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built
-        ]
+        said.append(told_of_release(jobs_of_run(), failed, shared))
     if RUN in os.environ:
         end_run(Path(DATASET.results))
     if any(said):
         say("\n\n".join(filter(None, said)))
     if shared:  # the jobs of their batches did not fail
         raise SystemExit(1)
+
+
+def told_of_release(jobs, failed, shared):
+    """Keep what a run could not make, for the release of the next; return what to say of its own."""
+    failed = keep_failures(*(DATASET, FAILED, MEMORY, jobs, failed), BATCH_OF, shared)
+    stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
+    built = [job.is_done for job in jobs if stamp in job.outputs]
+    return "".join(
+        what_is_missing(DATASET, LEFT_OUT, failed, is_done) for is_done in built
+    )
 
 
 def jobs_of_run():
@@ -387,6 +390,7 @@ def kept_records(*results):
 def start_module():
     """Begin a run of another workflow, which tells by itself how far it is."""
     take_over(MODULES.run)
+    MODULES.releases.append(functools.partial(told_of_release, shared={}))
     if MODULE == next(iter(MODULES.results)):
         keep_log()
         atexit.register(end_of_modules)
@@ -397,8 +401,10 @@ def end_of_modules():
     results = list(MODULES.results.values())
     mark_failed([RUN_LOG], kept=kept_records(*results), within=results)
     told = what_failed([RUN_LOG], SIGNALS, within=results) or what_was_warned([RUN_LOG])
-    if told:
-        say(told)
+    jobs, failed = jobs_of_run(), reasons([RUN_LOG], SIGNALS)
+    said = [told, *(each(jobs, failed) for each in MODULES.releases)]
+    if any(said):
+        say("\n\n".join(filter(None, said)))
 
 
 if IS_NEW_MODULE and workflow.is_main_process and not IS_DRY:

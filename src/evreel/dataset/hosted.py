@@ -28,6 +28,8 @@ class Modules:
         self.results: dict[str, str] = {}
         self.said: dict[str, tuple[dict[str, str], dict[str, str]]] = {}
         """Name → variables of paths that were said to it and to all, when it was first read."""
+        self.releases: list[Callable[..., str]] = []
+        """Functions that keep what failed, and return what to say of the release of a module."""
 
     @functools.cached_property
     def run(self) -> str:

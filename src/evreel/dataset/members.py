@@ -29,7 +29,6 @@ _CONSTRAINT = re.compile(r"\{(\w+),(?:[^{}]|\{[^{}]*\})*\}")
 class Rule(Protocol):
     """What is used of a rule of Snakemake."""
 
-    name: str
     input: Any
     output: Any
     log: Any
@@ -149,14 +148,16 @@ class Step:
 
     Parameters
     ----------
+    name
+        Of the step; another workflow may have renamed the rule.
     rule
         Snakemake's.
     wildcards
         Function of a recording → the wildcards of each of its jobs, for functions of the rule.
     """
 
-    def __init__(self, rule: Rule, wildcards: Callable[[str], Sequence[Names]]) -> None:
-        self.name = rule.name
+    def __init__(self, name: str, rule: Rule, wildcards: Callable[[str], Sequence[Names]]) -> None:
+        self.name = name
         self._wildcards = wildcards
         self._input = [*_parts(rule.input)]
         self._output = [*_parts(rule.output)]
