@@ -111,6 +111,10 @@ def test_step__fills_patterns_and_functions_and_compares_what_snakemake_would():
     }  # fmt: skip
     assert member.compared == sorted(["'of b'", "3", "{'a': 'b'}"])
     assert step.digest(["b"]) != step.digest(["c"])
+    wildcards = pickle.loads(pickle.dumps(member)).wildcards  # as its script has them
+    assert (wildcards.id, wildcards.feature, [*wildcards.keys()]) == ("b", "f", ["id", "feature"])
+    with pytest.raises(AttributeError):
+        _ = wildcards.part
 
 
 def member(name, *, output=None):
