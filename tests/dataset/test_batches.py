@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evreel import steps
-from evreel.dataset.batches import batches_of, divided
+from evreel.dataset.batches import batches_of, divided, forget_changed_batches, is_seen, manifest_of
 from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
-from evreel.dataset.ledger import Entry, Ledger, Manifest, made
+from evreel.dataset.ledger import Entry, Ledger, Manifest, ledger_of, made
 from evreel.dataset.members import Deferred, Member, Named, Names, Step
+from evreel.dataset.outdated import age
 from evreel.errors import EvreelError
 from support.dataset import CONFIG, write_table
 
@@ -193,8 +194,48 @@ def test_ledger__is_read_as_written_and_a_damaged_one_is_empty(tmp_path, monkeyp
     ledger.entries["a"] = Entry("a", ["1", "2"], {"in": "sha256:0"}, made(["a"]))
     ledger.save()
     assert Ledger("ledger.json").entries == ledger.entries
-    (tmp_path / "ledger.json").write_text('{"params": [], "entries": {"a": {}}}')
-    assert Ledger("ledger.json").entries == {}
+    for text in ('{"params": [], "entries": {"a": {}}}', '{"params": [], "entries": null}'):
+        (tmp_path / "ledger.json").write_text(text)
+        assert Ledger("ledger.json").entries == {}
+
+
+def a_batch(folder, batch, text):
+    """Write what a batch made of a recording of its name, and return the file."""
+    path = folder / f"{batch}.h5"
+    path.write_text(text)
+    files = made([str(path)])
+    Manifest({name: digest for name, (digest, *_) in files.items()}, {}).write(
+        manifest_of(str(folder), "events", batch)
+    )
+    ledger = Ledger(ledger_of(str(folder), "events", batch))
+    ledger.entries[batch] = Entry(batch, [], {}, files)
+    ledger.save()
+    return path
+
+
+def test_changed_batches__are_those_of_which_a_file_is_aged_or_gone_also_without_ledger(tmp_path):
+    results = str(tmp_path)
+    files = {name: a_batch(tmp_path, name, name) for name in ("as_is", "aged", "gone", "unknown")}
+    age(files["aged"])
+    for name in ("gone", "unknown"):
+        ledger_of(results, "events", name).unlink()
+    files["gone"].unlink()
+    said = [*forget_changed_batches(results, ["events"], files)]
+    assert [line.partition(":")[0] for line in said] == [str(files["aged"]), str(files["gone"])]
+    left = [name for name in files if manifest_of(results, "events", name).exists()]
+    assert left == ["as_is", "unknown"]
+
+
+def test_files_of_batches__are_seen_while_snakemake_makes_or_knows_their_manifest(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = str(a_batch(tmp_path, "one", "1"))
+    results = str(tmp_path)
+    assert not is_seen(results, ["events"], ["one"])(path)
+    manifest_of(results, "events", "one").unlink()
+    assert is_seen(results, ["events"], ["one"])(path)
+    assert not is_seen(results, ["events"], [])(path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"files": 1, "failed": 2}'])

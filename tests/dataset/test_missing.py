@@ -163,6 +163,22 @@ def test_recording__that_a_later_run_makes_is_in_the_next_release():
     )
 
 
+def test_failed_of_those_that_share_jobs__is_left_out_also_where_older_files_of_it_are():
+    dataset, shared = of(), {"b": ("events", "FormatError: b")}
+    older = Path("results/published/events/b.json")
+    older.parent.mkdir(parents=True)
+    older.touch()
+
+    def failed(shared, of_batches):
+        return keep_failures(dataset, FAILED, Memory(), [], {}, shared, of_batches)
+
+    said = {"b": "events: FormatError: b"}
+    assert failed(shared, []) == said
+    assert failed({}, []) == said, "an interrupted run did not come to it"
+    assert left_out(dataset, FAILED, Memory()) == said
+    assert failed(shared, [str(older)]) == {}, "a release needs nothing that failed"
+
+
 def test_end_of_a_run__says_how_to_release_the_others():
     start = "There is no new release: it would lack 1 of 3 recordings: 'b'. "
     assert what_is_missing(of(), [], ["b"], done=False) == (

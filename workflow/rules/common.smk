@@ -23,6 +23,8 @@ from evreel.dataset.batches import (
     failed_in_batches,
     forget_changed_batches,
     forget_unlike,
+    is_seen,
+    made_of_batches,
     recordings_of_steps,
     told_of_failed,
 )
@@ -216,7 +218,9 @@ def judged_results():
     """Let what is not as it should be be made again, and yield what to say of it."""
     if not IS_DRY:
         yield from restore_links(DATASET, MEMORY)
-    yield from forget_outdated(DATASET, MEMORY)
+    yield from forget_outdated(
+        DATASET, MEMORY, is_seen(DATASET.results, BATCHED_STEPS, BATCHES)
+    )
     yield from forget_changed(zip(published_files(DATASET), working_files(DATASET)))
     yield from forget_release(DATASET, MEMORY)
     yield from forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES)
@@ -356,7 +360,8 @@ def end(succeeded):
 
 def told_of_release(jobs, failed, shared):
     """Keep what a run could not make, for the release of the next; return what to say of its own."""
-    failed = keep_failures(*(DATASET, FAILED, MEMORY, jobs, failed), BATCH_OF, shared)
+    of_batches = made_of_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    failed = keep_failures(*(DATASET, FAILED, MEMORY, jobs, failed), shared, of_batches)
     stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
     built = [job.is_done for job in jobs if stamp in job.outputs]
     return "".join(

@@ -192,23 +192,39 @@ def forget_changed_batches(
             if not manifest.exists():
                 continue
             try:
-                failed = Manifest.read(manifest).failed
+                told = Manifest.read(manifest)
             except EvreelError:
-                failed = {"": ("", "")}
-            lost = [
-                path
-                for entry in entries_of(results, step, batch).values()
-                if not entry.stands()
-                for path in entry.outputs
-            ]
+                told = Manifest({}, {"": ("", "")})
+            entries = entries_of(results, step, batch).values()
+            lost = [path for entry in entries if not entry.stands() for path in entry.outputs]
+            # Without its ledger, it is not known of what they were made: only that they are there.
+            unknown = {*told.files}.difference(*(entry.outputs for entry in entries))
+            lost += sorted(path for path in unknown if not os.path.exists(path))  # noqa: PTH110
             if lost:
                 others = f", and {len(lost) - 1:,} more" if len(lost) > 1 else ""
                 yield f"{lost[0]}{others}: gone or changed since made; it will be made again"
-            if lost or failed:
+            if lost or told.failed:
                 try:
                     manifest.unlink()
                 except OSError as error:
                     raise refused(manifest, error) from error
+
+
+def is_seen(results: str, steps: Sequence[str], batches: Iterable[str]) -> Callable[[str], bool]:
+    """Return whether a file is of a batch of which Snakemake sees what it is made from.
+
+    It does if it has a record of the manifest, or makes that in any case.
+    """
+    seen = {
+        path
+        for batch in batches
+        for step in steps
+        if is_recorded(manifest := str(manifest_of(results, step, batch)))
+        or not os.path.exists(manifest)  # noqa: PTH110 (thousands of them)
+        for entry in entries_of(results, step, batch).values()
+        for path in entry.outputs
+    }
+    return seen.__contains__
 
 
 def forget_unlike(
@@ -254,6 +270,16 @@ def failed_in_batches(
             with contextlib.suppress(EvreelError):
                 failed |= Manifest.read(manifest_of(results, step, batch)).failed
     return failed
+
+
+def made_of_batches(results: str, steps: Sequence[str], batches: Iterable[str]) -> set[str]:
+    """Return the files that manifests of batches name."""
+    files: set[str] = set()
+    for batch in batches:
+        for step in steps:
+            with contextlib.suppress(EvreelError):
+                files.update(Manifest.read(manifest_of(results, step, batch)).files)
+    return files
 
 
 def told_of_failed(failed: Mapping[str, tuple[str, str]], logs: str) -> str:

@@ -51,14 +51,15 @@ class Entry:
     def stands(self) -> bool:
         """Tell whether all that was made is there as it was made.
 
-        A file that has another time than then, and the same content, gets its new time here.
+        A file that has another time than then, and the same content, gets its new time here. One
+        of time 0 is to be made again: see `evreel.dataset.outdated.age`.
         """
         for path, (digest, size, time_ns) in self.outputs.items():
             try:
                 now = _state(path)
                 if now == (size, time_ns):
                     continue
-                if now[0] != size or content_sha256(path) != digest:
+                if not now[1] or now[0] != size or content_sha256(path) != digest:
                     return False
             except (OSError, EvreelError):
                 return False
@@ -108,7 +109,7 @@ class Ledger:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.entries: dict[str, Entry] = {}
-        with contextlib.suppress(OSError, ValueError, TypeError, LookupError):
+        with contextlib.suppress(OSError, ValueError, TypeError, LookupError, AttributeError):
             told = json.loads(self.path.read_bytes())
             params = told["params"]
             self.entries = {

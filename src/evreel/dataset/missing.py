@@ -108,8 +108,8 @@ def keep_failures(
     memory: Memory,
     jobs: Sequence[Ran],
     failed: Mapping[str, str],
-    batched: Collection[str] = (),
     shared: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    of_batches: Collection[str] = (),
 ) -> dict[str, str]:
     """Keep what a run could not make of recordings, for the release of the next one.
 
@@ -121,10 +121,10 @@ def keep_failures(
         The jobs of the run, also those that had nothing to do.
     failed
         An output of each job that failed → why.
-    batched
-        Recordings that share jobs with others.
     shared
-        Those of them that failed → the step, and why.
+        Recordings that share jobs with others, and of which one failed → the step, and why.
+    of_batches
+        Files that their jobs made. Others of theirs may be there, from before something failed.
 
     Returns
     -------
@@ -132,16 +132,15 @@ def keep_failures(
     """
     needed = _needed(dataset)
     id_of = {file: id_ for id_, files in needed.items() for file in files}
-    made = {output for job in jobs if job.is_done for output in job.outputs}
+    made = {output for job in jobs if job.is_done for output in job.outputs} | {*of_batches}
     known = {
         id_: failure
         for id_, failure in _unchanged(dataset, path, memory).items()
-        if id_ not in batched
-        and not made.issuperset([*failure.outputs, *tried_again(dataset, [id_])])
+        if not made.issuperset([*failure.outputs, *tried_again(dataset, [id_])])
     }
     now: dict[str, Failure] = {}
     for id_, (step, why) in shared.items():
-        if not all(Path(file).exists() for file in needed[id_]):
+        if not made.issuperset(needed[id_]):
             told = _without_folders(f"{step}: {why}", dataset, id_)
             now[id_] = Failure(told, (), _made_from(dataset, id_, memory))
     for k, job in sorted(enumerate(jobs), key=lambda one: one[1].outputs):

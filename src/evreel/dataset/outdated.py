@@ -26,15 +26,24 @@ def is_unrecorded(path: str) -> bool:
     return not is_recorded(path)
 
 
-def forget_outdated(dataset: DataSet, memory: Memory) -> Iterator[str]:
+def forget_outdated(
+    dataset: DataSet, memory: Memory, is_seen: Callable[[str], bool] = lambda path: False
+) -> Iterator[str]:
     """Let Snakemake make again what `outdated` finds; yield what to say of each result.
+
+    Parameters
+    ----------
+    dataset, memory
+        As for `outdated`.
+    is_seen
+        Tells of a path whether Snakemake sees in another way what it was made from.
 
     Raises
     ------
     EvreelError
         If a result's times cannot be changed.
     """
-    for path in outdated(dataset, memory):
+    for path in outdated(dataset, memory, lambda path: is_unrecorded(path) and not is_seen(path)):
         age(path)
         yield f"{path}: was made from other files than there are now"
 
