@@ -60,6 +60,17 @@ def test_batches__are_of_many_short_recordings_alone(tmp_path, monkeypatch):
     assert batches_of(data_set(tmp_path, sizes, CONFIG | {"batches": {"recordings": 1}})) == {}
 
 
+def test_batches__have_no_recording_that_several_jobs_share(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = CONFIG | {"batches": {"recordings": 3}, "parts": {"features": 1, "annotate": 1}}
+    dataset = data_set(tmp_path, dict.fromkeys(IDS[:3], 1000), own)
+    assert batches_of(dataset) == {IDS[0]: IDS[:3]}
+    sizes = {IDS[0]: 1000, IDS[1]: 1000, IDS[2]: 40 << 30}
+    assert batches_of(data_set(tmp_path, sizes, own)) == {IDS[0]: IDS[:3]}
+    del own["parts"]["features"]
+    assert batches_of(data_set(tmp_path, sizes, own)) == {IDS[0]: IDS[:2]}
+
+
 def test_named__is_found_by_number_and_name_also_in_another_process():
     files = pickle.loads(pickle.dumps(Named([("a", ["x", "y"]), (None, "z"), ("b", [])])))
     assert (files[2], files.a, files.b, list(files)) == ("z", ["x", "y"], [], ["x", "y", "z"])
@@ -100,6 +111,10 @@ def test_step__fills_patterns_and_functions_and_compares_what_snakemake_would():
     }  # fmt: skip
     assert member.compared == sorted(["'of b'", "3", "{'a': 'b'}"])
     assert step.digest(["b"]) != step.digest(["c"])
+    wildcards = pickle.loads(pickle.dumps(member)).wildcards  # as its script has them
+    assert (wildcards.id, wildcards.feature, [*wildcards.keys()]) == ("b", "f", ["id", "feature"])
+    with pytest.raises(AttributeError):
+        _ = wildcards.part
 
 
 def member(name, *, output=None):

@@ -98,9 +98,10 @@ def test_recipe__is_a_config_and_a_table_that_evreel_reads(dataset, tmp_path, mo
     assert read_recipe(place) == (config, [{k: v for k, v in row.items() if v} for row in kept])
     found = read_config(yaml.safe_load(Path("config.yaml").read_text()), ["config.yaml"])
     assert list(found.recordings) == ["one", "two", "web"]
-    assert "parts" not in config
+    assert not {"parts", "batches"} & {*config}
     assert found.config.plain() | {"release": None} == config | {
         "results": "results",
+        "batches": {},
         "parts": {"annotate": None, "features": None},
         "release": None,
     }

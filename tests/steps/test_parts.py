@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -66,18 +67,18 @@ def beside(folder, cut=None):
 
 
 def joined_features(store, wanted, folder, n, **more):
-    """Make features of n parts; return their bytes by name."""
+    """Make features of n parts, each by as many threads as its number; return bytes by name."""
     paths = {folder / str(n) / name / "rec.h5": one for name, one in wanted.items()}
     parts = [folder / f"{k}of{n}.h5" for k in range(1, n + 1)]
     for k, part in enumerate(parts, 1):
-        steps.features_part(store, part, Share(k, n), paths, **more)
-    steps.all_features(store, paths, parts=parts[::-1], **more)
+        steps.features_part(store, part, Share(k, n), paths, threads=k, **more)
+    steps.all_features(store, paths, parts=parts[::-1], threads=n, **more)
     return {path.parent.name: path.read_bytes() for path in paths}
 
 
 def features_in_one(store, wanted, folder, **more):
     paths = {folder / "one" / name / "rec.h5": one for name, one in wanted.items()}
-    steps.all_features(store, paths, **more)
+    steps.all_features(store, paths, threads=1, **more)
     return {path.parent.name: path.read_bytes() for path in paths}
 
 
@@ -142,6 +143,7 @@ def test_part_of_a_feature_that_fails__is_not_there_and_says_which_window(tmp_pa
     with pytest.raises(ParameterError, match=r"narrow/rec\.h5: histogram, window .* x="):
         steps.features_part(store, tmp_path / "1.h5", Share(1, 2), narrow)
     assert [path.name for path in tmp_path.iterdir()] == ["rec.h5"]
+    assert "evreel-crew" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,7 @@ def annotate(folder, output, parts=(), store="rec.h5", **given):
 
 
 def parts_of(folder, output, n, store="rec.h5", **given):
+    """Make parts of slices, each by as many threads as its number; return their paths."""
     at = steps.AnnotateSettings(part_of_video=True, **given.pop("at", {}))
     parts = [output / f"{k}of{n}.h5" for k in range(1, n + 1)]
     for k, part in enumerate(parts, 1):
@@ -210,18 +213,22 @@ def parts_of(folder, output, n, store="rec.h5", **given):
             *(folder / store, folder / "clock.tsv", part, Share(k, n)),
             *(steps.RegularWindows(window_us=30_000), at),
             rois=folder / "rois.xml",
+            threads=k,
             **given,
         )
     return parts
 
 
 @pytest.mark.parametrize(("at", "parts"), [("frame", (2, 7)), ("event", (3,))])
-def test_slices__are_the_same_in_parts(drawn, tmp_path, at, parts):
+def test_slices__are_the_same_in_parts(drawn, tmp_path, at, parts, monkeypatch):
     given = {"labelled": drawn / "labelled.tsv", "at": {"at": at, "boxes_at": "slices"}}
-    whole = annotate(drawn, tmp_path / "whole", **given)
+    whole = annotate(drawn, tmp_path / "whole", threads=1, **given)
+    monkeypatch.setattr("evreel.files.events_store.READ_ROWS", COLUMN_CHUNK)
     for n in parts:  # of 7, two are empty
         made = parts_of(drawn, tmp_path, n, **given)
-        assert annotate(drawn, tmp_path / "joined", made, **given) == whole
+        for threads in (1, 3):
+            joined = annotate(drawn, tmp_path / "joined", made, threads=threads, **given)
+            assert joined == whole
 
 
 def test_slices__of_a_store_without_plugins_are_the_same_in_parts(drawn, tmp_path):

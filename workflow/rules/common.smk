@@ -551,7 +551,8 @@ def needs(rule, times=1):
         return mem_mb(rule, source_bytes(wildcards), attempt)
 
     def minutes(wildcards, attempt):
-        return runtime_min(rule, source_bytes(wildcards), attempt, times)
+        of_each = source_bytes(wildcards) / parts_of(wildcards)
+        return runtime_min(rule, of_each, attempt, times)
 
     return {"mem_mb": memory, "runtime": minutes}
 
@@ -570,6 +571,11 @@ def source_bytes(wildcards):
     if "id" in wildcards.keys():
         return SIZES.largest
     return SIZES.of_all()
+
+
+def parts_of(wildcards):
+    """Return how many jobs share the work of a job; 1 where one of them asks for all."""
+    return 1 if is_in_arrays() else int(wildcards.get("parts", 1))
 
 
 def is_in_arrays():

@@ -14,7 +14,7 @@ from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.documents import merged, read_document
 from evreel.dataset.notes import Stated
-from evreel.dataset.settings import Config, FeatureSection, SamplesSection
+from evreel.dataset.settings import Config, FeatureSection, PartsSettings, SamplesSection
 from evreel.dataset.table import Row, folder_in
 from evreel.errors import UsageError
 from evreel.files.clock import CLOCK_SUFFIX
@@ -29,7 +29,7 @@ from evreel.release.content import (
 )
 from evreel.release.manifest import REASON
 from evreel.representations.own import is_own, without_folder
-from evreel.settings import Settings, guess
+from evreel.settings import Settings, guess, settings_of
 from evreel.windows import Instants
 
 _DIGITS_OF_ARCHIVE = 16
@@ -465,6 +465,10 @@ class DataSet:
         if id_ not in self._parts_by_size:
             self._parts_by_size[id_] = max(1, -(-self._size_before(id_) // PART_BYTES))
         return self._parts_by_size[id_]
+
+    def is_divided(self, id_: str) -> bool:
+        """Tell whether several jobs share a step of a recording."""
+        return any(self.n_parts(step, id_) > 1 for step in settings_of(PartsSettings))
 
     def _size_before(self, id_: str) -> int:
         """Return the size of a recording, bytes, 0 if it is not known before any job has run.

@@ -17,9 +17,19 @@ from evreel.provenance import digest_of
 
 
 class Names(dict[str, str]):
-    """The wildcards of a job, as functions of a rule take them: also by attribute."""
+    """The wildcards of a job, as functions of a rule and its script take them: also by attribute.
 
-    __getattr__ = dict.__getitem__
+    Examples
+    --------
+    >>> Names(id="park").id
+    'park'
+    """
+
+    def __getattr__(self, name: str) -> str:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 _CONSTRAINT = re.compile(r"\{(\w+),(?:[^{}]|\{[^{}]*\})*\}")
@@ -92,7 +102,7 @@ class Member:
         The recording.
     key
         Distinguishes it from others of its step: a recording may have one for each feature.
-    input, output, params, log
+    input, output, params, log, wildcards
         As a script of a rule finds them.
     compared
         The parameters of which a change makes the outputs again, as text, sorted.
@@ -114,7 +124,7 @@ class Member:
     kept: frozenset[str] = frozenset()
     touched: frozenset[str] = frozenset()
     threads: int = 1
-    wildcards: dict[str, str] = field(default_factory=dict)
+    wildcards: Names = field(default_factory=Names)
 
 
 class Deferred:
@@ -196,7 +206,7 @@ class Step:
                     compared=self._compared(wildcards),
                     kept=self._flagged("update", wildcards),
                     touched=self._flagged("touch", wildcards),
-                    wildcards=dict(wildcards),
+                    wildcards=wildcards,
                 )
 
     def _compared(self, wildcards: Names) -> list[str]:
