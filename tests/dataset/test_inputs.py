@@ -49,7 +49,7 @@ def xml(path, **said):
     path.write_text(XML.format(**usual | said), encoding="utf-8")
 
 
-def told(folder, rows, config=None):
+def told(folder, rows, config=None, left_out=()):
     """Return the lines of the error, or the doubts, about rows of a table in `folder`."""
     for row in rows:
         (folder / row["source"]).write_bytes(b"events")
@@ -60,7 +60,7 @@ def told(folder, rows, config=None):
     try:
         dataset = DataSet(*read_config(CONFIG | {"labels": ["car"]} | (config or {})))
         memory = Memory(folder / "known.json")
-        found = check_inputs(dataset, memory)
+        found = check_inputs(dataset, memory, left_out)
         memory.save()
         return found
     except UsageError as error:
@@ -621,6 +621,17 @@ def test_annotation__of_the_frames_of_another_clock_is_told_whose_it_is(folder):
     assert "was drawn on 9x9 pictures; the video's are 9x8" in line
     rows[0]["annotate/homography"] = "[1, 0, 0, 0, 1, 0, 0, 0, 1]"
     assert not any("clock: b.xml" in line for line in told(folder, rows))
+
+
+def test_what_is_wrong_with_a_recording_that_is_left_out__is_a_doubt(folder):
+    times(folder / "one.tsv", 20, comments="# sensor_height_px\t9\n# sensor_width_px\t9\n")
+    xml(folder / "a.xml", task="one")
+    rows = [row("one", rois="a.xml", clock="one.tsv"), row("two", rois="none.csv")]
+    (folder / "none.csv").write_text("not an XML", encoding="utf-8")
+    both = told(folder, rows)
+    assert len(both) == 2
+    assert told(folder, rows, left_out=["one"]) == [line for line in both if "line 3" in line]
+    assert told(folder, rows, left_out=["one", "two"]) == both
 
 
 def test_annotation__that_does_not_fit_the_clock_of_an_earlier_run_is_a_doubt(folder):

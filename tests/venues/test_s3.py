@@ -240,7 +240,33 @@ def test_upload__sends_what_differs_and_refuses_what_does_not_belong(bucket, rel
     status, said = uploaded(capsys, released, "s3://nobody/parks")
     assert status == 1
     assert "there is no such bucket" in said
-    assert uploaded(capsys, released, "results")[0] == 2
+    status, said = uploaded(capsys, released, "s3://lab")
+    assert (status, said) == (
+        2,
+        "UsageError: 's3://lab' does not name a folder of a store. Write s3://bucket/folder.\n",
+    )
+
+
+def test_upload__into_a_folder_that_a_console_made__is_as_into_none(bucket, released, capsys):
+    bucket.put_object(Key="new/", Body=b"")
+    bucket.put_object(Key="new/splits/", Body=b"")
+    status, said = uploaded(capsys, released, "s3://lab/new")
+    assert status == 0, said
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("ENDPOINT_URL", "127.0.0.1:9"), ("SECRET_KEY", ""), ("REGION", "no where")]
+)
+def test_wrong_settings__are_told_for_upload_and_download(
+    bucket, released, environment, tmp_path, capsys, name, value
+):
+    environment.setenv(s3.SETTINGS + name, value)
+    forget()
+    status, said = uploaded(capsys, released, "s3://lab/parks")
+    assert status == 1
+    assert said.startswith("SourceError: s3://lab/parks: the settings for S3 are wrong: ")
+    assert f"{s3.SETTINGS}ENDPOINT_URL (it begins with http" in said
+    assert "the settings for S3 are wrong: " in refused("s3://lab/x", tmp_path)
 
 
 def test_upload__of_a_release_that_was_changed_sends_nothing(bucket, released, tmp_path, capsys):

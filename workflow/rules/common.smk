@@ -235,6 +235,7 @@ try:
     # In another workflow, whose rules take single files, each recording has jobs of its own.
     BATCHES = {} if MODULE else batches_of(DATASET)
     BATCH_OF = batch_of_each(BATCHES)
+    LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
         # What a run at work has made of its files is not judged by another, which will not start.
@@ -242,11 +243,10 @@ try:
         if not ACQUIRED.exists() and not is_other:
             keep_acquired(DATASET)
         for notice in itertools.chain(
-            check_inputs(DATASET, MEMORY), () if is_other else judged_results()
+            check_inputs(DATASET, MEMORY, LEFT_OUT),
+            () if is_other else judged_results(),
         ):
             logger.warning(notice)
-    LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
-    if workflow.is_main_process:
         if not is_other:
             keep_made_of_parts(DATASET, MEMORY)
         if LEFT_OUT:

@@ -34,6 +34,10 @@ _CREDENTIALS = (
     "Check them: SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY, or those of "
     "AWS (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, ~/.aws)."
 )
+_SETTINGS = (
+    f"Check {SETTINGS}ENDPOINT_URL (it begins with http:// or https://), …_REGION, …_ACCESS_KEY "
+    "and …_SECRET_KEY, or those of AWS (AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE, ~/.aws)."
+)
 _REGION = "Set SNAKEMAKE_STORAGE_S3_REGION or AWS_REGION to the bucket's."
 _REFUSALS = {
     "NoSuchBucket": (
@@ -106,11 +110,7 @@ def signed(url: str) -> str:
         If boto3 is not installed, or the settings are wrong.
     """
     name = object_at(url)
-
-    def wrong(why: str) -> SourceError:
-        return SourceError(f"the settings for S3 are wrong: {why}", place=url, hint=_CREDENTIALS)
-
-    with foreign(wrong):
+    with _settings_for(url):
         address: str = client().generate_presigned_url(
             "get_object", Params={"Bucket": name.bucket, "Key": name.key}, ExpiresIn=_VALID_S
         )
@@ -120,6 +120,15 @@ def signed(url: str) -> str:
 def has_credentials() -> bool:
     """Tell whether there are credentials; without any, only what is public can be read."""
     return _setting("access_key") is not None or _session().get_credentials() is not None
+
+
+def _settings_for(place: str) -> contextlib.AbstractContextManager[None]:
+    """Let boto3 read the settings, and tell of wrong ones."""
+
+    def wrong(why: str) -> SourceError:
+        return SourceError(f"the settings for S3 are wrong: {why}", place=place, hint=_SETTINGS)
+
+    return foreign(wrong)
 
 
 @functools.cache
@@ -220,16 +229,26 @@ class Folder:
     UsageError
         If it is not such an address.
     SourceError
-        If boto3 is not installed.
+        If boto3 is not installed, or the settings are wrong.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self._at = object_at(self.url)
-        self._client = client()
+        try:
+            self._at = object_at(self.url)
+        except UsageError as error:
+            raise UsageError(
+                f"{url!r} does not name a folder of a store", hint="Write s3://bucket/folder."
+            ) from error
+        with _settings_for(self.url):
+            self._client = client()
 
     def sizes(self) -> dict[str, int]:
-        """Return what is there: path → size, bytes."""
+        """Return what is there: path → size, bytes.
+
+        Empty objects whose keys end with a slash are not among them: consoles of stores show
+        folders by these, and who copies them back gets folders.
+        """
         start = f"{self._at.key}/"
         with self._refusals(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -239,6 +258,7 @@ class Folder:
                 each["Key"].removeprefix(start): each["Size"]
                 for page in pages
                 for each in page.get("Contents", [])
+                if each["Size"] or not each["Key"].endswith("/")
             }
 
     def sha256(self, path: str) -> str | None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from evreel.video.picture import Picture
 
 
-def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
+def check_inputs(dataset: DataSet, memory: Memory, left_out: Iterable[str] = ()) -> list[str]:
     """Check the local files that a data set names, and what they say of each other.
 
     Recordings are not read, but for whether one is an archive: the step that acquires them does.
@@ -55,10 +55,13 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
         What config and table say.
     memory
         What is known of the files: what did not change is not read again.
+    left_out
+        Recordings that failed as they are, and that the release is made without: what is wrong
+        with these holds up no others.
 
     Returns
     -------
-    What cannot be decided, as warnings.
+    What cannot be decided, and what is wrong with recordings that are left out, as warnings.
 
     Raises
     ------
@@ -125,9 +128,12 @@ def check_inputs(dataset: DataSet, memory: Memory) -> list[str]:
     told += [(line, said) for line, said, is_certain in misfits if is_certain]
     doubts += _shared_boxes(dataset, boxes.values())
     table = dataset.config.recordings
+    known = {dataset.lines[id_] for id_ in left_out}
+    doubts += [f"line {line}: {problem}" for line, problem in sorted(told) if line in known]
+    wrong_now = [(line, problem) for line, problem in sorted(told) if line not in known]
     stop_at(
         [
-            *(f"{table}: line {line}: {problem}" for line, problem in sorted(told)),
+            *(f"{table}: line {line}: {problem}" for line, problem in wrong_now),
             *_shared_tables(dataset, memory),
             *_lists(dataset),
             *_font(dataset, memory),
