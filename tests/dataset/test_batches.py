@@ -60,6 +60,21 @@ def test_batches__are_of_many_short_recordings_alone(tmp_path, monkeypatch):
     assert batches_of(data_set(tmp_path, sizes, CONFIG | {"batches": {"recordings": 1}})) == {}
 
 
+@pytest.mark.parametrize("step", ["features", "annotate"])
+def test_recording_in_parts__is_in_no_batch(tmp_path, monkeypatch, step):
+    monkeypatch.chdir(tmp_path)
+    sizes = dict.fromkeys(IDS[:4], 1000)
+    config = CONFIG | {"batches": {"recordings": 4}}
+    data_set(tmp_path, sizes, config)
+    rows = [line.split("\t") for line in (tmp_path / "recordings.tsv").read_text().splitlines()]
+    cells = [f"parts/{step}", "1", "3", "", "1"]
+    write_table(tmp_path, [(*row, cell) for row, cell in zip(rows, cells, strict=True)])
+    divided_one = DataSet(*read_config(config))
+    batches = batches_of(divided_one)
+    assert {id_ for ids in batches.values() for id_ in ids} == {*IDS[:4]} - {IDS[1]}
+    assert batches_of(data_set(tmp_path, sizes, config | {"parts": {step: 2}})) == {}
+
+
 def test_named__is_found_by_number_and_name_also_in_another_process():
     files = pickle.loads(pickle.dumps(Named([("a", ["x", "y"]), (None, "z"), ("b", [])])))
     assert (files[2], files.a, files.b, list(files)) == ("z", ["x", "y"], [], ["x", "y", "z"])

@@ -45,12 +45,12 @@ def batches_of(dataset: DataSet) -> dict[str, list[str]]:
 
     Returns
     -------
-    Nothing where each recording has jobs of its own. Folders, and archives whose members are
-    samples, always have.
+    Nothing where each recording has jobs of its own. Folders, archives whose members are samples,
+    and recordings that several jobs share always have.
     """
     most = dataset.config.batches.recordings
     sizes = dict(stated_sizes(dataset))
-    own = {id_ for id_ in dataset.recordings if dataset.is_archive(id_)}
+    own = {id_ for id_ in dataset.recordings if dataset.is_archive(id_) or dataset.is_in_parts(id_)}
     if most is not None:
         weights = {id_: 1 / most for id_ in sizes if id_ not in own}
     else:

@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from evreel.acquire import in_archive, read_source
 from evreel.dataset.config import FILES, files_of, read_config, split_lists
 from evreel.dataset.documents import merged, read_document
 from evreel.dataset.notes import Stated
-from evreel.dataset.settings import Config, FeatureSection, SamplesSection
+from evreel.dataset.settings import Config, FeatureSection, PartsSettings, SamplesSection
 from evreel.dataset.table import Row, folder_in
 from evreel.errors import UsageError
 from evreel.files.clock import CLOCK_SUFFIX
@@ -465,6 +466,10 @@ class DataSet:
         if id_ not in self._parts_by_size:
             self._parts_by_size[id_] = max(1, -(-self._size_before(id_) // PART_BYTES))
         return self._parts_by_size[id_]
+
+    def is_in_parts(self, id_: str) -> bool:
+        """Tell whether several jobs share a step of a recording."""
+        return any(self.n_parts(step.name, id_) > 1 for step in fields(PartsSettings))
 
     def _size_before(self, id_: str) -> int:
         """Return the size of a recording, bytes, 0 if it is not known before any job has run.
