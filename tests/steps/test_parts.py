@@ -317,6 +317,10 @@ def test_commands__make_parts_and_join_them(drawn, tmp_path, capsys):
         args = ["features", store, *first, "-o", parts[0], "--part", "1/2", *asked, *wrong]
         assert main(args) == 2
         assert "are of one whole recording" in capsys.readouterr().err
+    both = ["-o", parts[0], "--part", "1/2", "--parts", *parts]
+    for command in (["features", store, *asked], ["annotate", store, *rest]):
+        assert main([*command, *both]) == 2
+        assert "--part makes a part, --parts joins all" in capsys.readouterr().err
     rest[1] = "fps=100"
     assert main(["annotate", store, "-o", parts[0], "--part", "1/2", *rest]) == 2
     assert "parts need a clock that is there" in capsys.readouterr().err

@@ -444,6 +444,13 @@ IN_PARTS = (
 )
 
 
+def _has_parts(options: Options) -> bool:
+    """Tell whether a part is to be made, or parts are to be joined."""
+    if options.part is not None and options.parts:
+        raise UsageError("--part makes a part, --parts joins all: give one of them")
+    return options.part is not None or bool(options.parts)
+
+
 @command(
     "Join events, clock and CVAT XML into annotated slices.",
     option("store", metavar="STORE", type=Path),
@@ -471,6 +478,8 @@ def annotate(options: Options) -> int:
 
     boxes = options.npy or options.output.with_name(options.output.stem + BOXES_SUFFIX)
     by_hand = steps.clock_by_hand(options.times)
+    if _has_parts(options) and by_hand is not None:
+        raise UsageError("parts need a clock that is there: --clock TSV")
     with (
         _bar(options, "annotate", "ev") as progress,
         steps.as_store(options.store, beside=options.output, threads=options.threads) as store,
@@ -480,8 +489,6 @@ def annotate(options: Options) -> int:
         read += [file for name in ("rois", "tags") for file in getattr(options, name, ())]
         clock, slices = Path(options.times), options.output
         if by_hand is not None:
-            if options.part is not None or options.parts:
-                raise UsageError("parts need a clock that is there: --clock TSV")
             finals = (slices.with_suffix(".clock.tsv"), slices, boxes)
             clock, slices, boxes = stack.enter_context(atomic(*finals, inputs=read))
             steps.clock(store, clock, steps.ClockSettings(**by_hand))
@@ -938,7 +945,7 @@ def features(options: Options) -> int:
     from evreel.steps.precompute import Wanted, precompute
 
     names = by_name(files_of(options.file, but=BOXES_SUFFIX))
-    if options.part is not None or options.parts:
+    if _has_parts(options):
         return _features_in_parts(options, names)
     wanted = Wanted(
         folder=options.output,

@@ -32,7 +32,10 @@ from evreel.timebase import Int64Array
 Int32Array = npt.NDArray[np.int32]
 
 _REGIONS = ("roi", "overlaps/event", "overlaps/roi")
-_AGAIN = "Make all parts again, with the same options as what they are joined to."
+_AGAIN = (
+    "Remove them, and make all parts again, with the same options as what they are joined to; in a "
+    "workflow, remove results/parts and run it again."
+)
 
 
 def begin(file: h5py.File, share: Share, source: str) -> None:
