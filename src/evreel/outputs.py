@@ -34,6 +34,7 @@ import re
 import shutil
 import signal
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -58,6 +59,8 @@ _EXCHANGE = 2
 _NO_FOLDER_IS_OPEN = -100
 """AT_FDCWD: paths start at the working directory."""
 _ATTEMPTS = 100
+_TRIES, _BETWEEN_S = 3, 0.05
+"""How often a lock is tried that is held for a moment only, and the time between."""
 _RUN_NAME = re.compile("[0-9a-f]{32}")
 
 
@@ -212,7 +215,7 @@ def hold_run(root: Path) -> IO[bytes] | None:
         (root / SCRATCH).mkdir(parents=True, exist_ok=True)
         file = (root / SCRATCH / _KEEP).open("ab")
     try:
-        _lock(file)
+        _lock_soon(file)
     except BlockingIOError as error:
         file.close()
         raise EvreelError(
@@ -224,6 +227,15 @@ def hold_run(root: Path) -> IO[bytes] | None:
         file.close()
         return None
     return file
+
+
+def _lock_soon(file: IO[bytes]) -> None:
+    """Lock a file, which `is_running` may have for a moment."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(BlockingIOError):
+            return _lock(file)
+        time.sleep(_BETWEEN_S)
+    return _lock(file)
 
 
 def start_run(root: Path, *logs: Path, name: str | None = None) -> str:
@@ -459,10 +471,14 @@ def _hold(own: Path) -> IO[bytes] | None:
     try:
         _lock(file)
         # Who saw it before it was locked may have removed it; the folder was not there then.
-        return file if path.exists() else None
+        if path.exists():
+            return file
     except OSError:
+        file.close()  # Windows removes no open file
         path.unlink(missing_ok=True)
         return None
+    file.close()
+    return None
 
 
 def _held() -> str:

@@ -151,8 +151,10 @@ class Crew(Closing):
             try:
                 task = self._queue.get_nowait()
             except Empty:
-                task = None
-            if task is None:
+                done.wait()
+                continue
+            if task is None:  # which is to end a thread
+                self._queue.put(None)
                 done.wait()
             else:
                 task.run()

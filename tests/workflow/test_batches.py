@@ -81,12 +81,14 @@ def test_batches__make_the_bytes_of_single_jobs_and_are_done_once(built, tmp_pat
 
 def test_batches__of_another_size_make_nothing_new(copied, monkeypatch):
     before = times(copied)
+    build(sharing(copied, 2), "--cores", "2")
+    assert times(copied) == before
     build(sharing(copied, 5), "--cores", "2")
     assert times(copied) == before
     monkeypatch.chdir(copied)
     found = leftovers("results", [DataSet.of_files(["config.yaml"])])
     assert found.unknown == ()
-    assert {path.stem for path in found.files} == {"three"}  # a batch that is no more
+    assert {path.stem for path in found.files} == {"three", "four"}  # batches that are no more
     assert {path.parts[1] for path in found.files} == {"batches", "logs", "benchmarks"}
     build(sharing(copied, 1), "--cores", "2")
     assert times(copied) == before
@@ -119,6 +121,14 @@ def test_lost_output__is_made_again_alone(copied):
     assert {path.name for path in changed} <= {"two", "two.h5", "two.json"}
 
 
+def test_row__that_is_removed_makes_nothing_again_but_the_release(copied):
+    before = times(copied)
+    lines = (copied / "recordings.tsv").read_text().splitlines()
+    (copied / "recordings.tsv").write_text("\n".join([*lines[:2], *lines[3:]]) + "\n")
+    build(copied, "--cores", "2")
+    assert times(copied) == before
+
+
 def test_failed_recording__does_not_stop_the_others_and_is_named(copied):
     raw = copied / "raw" / "five.aedat4"
     whole = raw.read_bytes()
@@ -137,8 +147,11 @@ def test_failed_recording__does_not_stop_the_others_and_is_named(copied):
         f"{name}.h5" for name in NAMES if name != "five"
     }
     assert not (copied / "results" / "events" / "five.h5").exists()
+    allowed = {**config, "release": {**CONFIG["release"], "incomplete": "allow"}}
+    write_config(copied, allowed | {"batches": {"recordings": 3}})
     again = snakemake(copied, "--cores", "2")
     assert again.returncode == 1 and "events: five" in again.stdout
+    assert "The release lacks 1 of 5 recordings: 'five'." in again.stdout
     raw.write_bytes(whole)
     rows[5][2] = hashlib.md5(whole).hexdigest()
     write_table(copied, rows)

@@ -28,6 +28,8 @@ for step in BATCHED if BATCHES else []:
             f"<benchmarks>/batches/{step.name}/{{batch}}.tsv"
         conda:
             "../../envs/evreel.yaml"
+        resources:
+            **needs(step.name, times=jobs_per_recording(step.name)),
         params:
             **members_of_batch(step),
             step=step.name,

@@ -34,7 +34,7 @@ from evreel.dataset.failures import reasons, what_failed, what_was_warned
 from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
-from evreel.dataset.ledger import ledger_of
+from evreel.dataset.ledger import hand_over, ledger_of
 from evreel.dataset.members import Deferred, Names, Step
 from evreel.dataset.memory import Memory
 from evreel.dataset.missing import (
@@ -217,6 +217,7 @@ def read_data_set():
 def judged_results():
     """Let what is not as it should be be made again, and yield what to say of it."""
     if not IS_DRY:
+        hand_over(DATASET.results, BATCHED_STEPS, BATCH_OF)
         yield from restore_links(DATASET, MEMORY)
     yield from forget_outdated(
         DATASET, MEMORY, is_seen(DATASET.results, BATCHED_STEPS, BATCHES)
@@ -562,6 +563,12 @@ def needs(rule, times=1):
     return {"mem_mb": memory, "runtime": minutes}
 
 
+def jobs_per_recording(step):
+    """Return how often a batch does a step's work for each recording: once for each feature."""
+    is_of_features = step in ("features", "feature_boxes", "publish_features")
+    return len(DATASET.config.features) if is_of_features else 1
+
+
 SIZES = Sizes(DATASET, fixed=IS_DRY)
 
 
@@ -857,7 +864,9 @@ def say_what_is_unlike():
     """Let files be made again that batches made in another way, of recordings that are in none now."""
     if workflow.is_main_process and not is_running(Path(DATASET.results)):
         try:
-            for notice in forget_unlike(DATASET.results, BATCHED, BATCH_OF):
+            for notice in forget_unlike(
+                DATASET.results, BATCHED, DATASET.recordings.keys() - BATCH_OF
+            ):
                 logger.warning(notice)
         except EvreelError as error:
             stop(error)

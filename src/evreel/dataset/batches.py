@@ -10,7 +10,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from evreel.dataset.job_records import is_recorded
 from evreel.dataset.ledger import LEDGERS, Entry, Ledger, Manifest, ledger_of
 from evreel.dataset.members import Step
 from evreel.dataset.outdated import age
-from evreel.dataset.sizes import stated_sizes
 from evreel.errors import EvreelError
 from evreel.outputs import refused
 from evreel.text import counted
@@ -49,7 +48,7 @@ def batches_of(dataset: DataSet) -> dict[str, list[str]]:
     and recordings that several jobs share always have.
     """
     most = dataset.config.batches.recordings
-    sizes = dict(stated_sizes(dataset))
+    sizes = dict(dataset.stated_sizes())
     own = {id_ for id_ in dataset.recordings if dataset.is_archive(id_) or dataset.is_divided(id_)}
     if most is not None:
         weights = {id_: 1 / most for id_ in sizes if id_ not in own}
@@ -193,17 +192,22 @@ def forget_changed_batches(
                 continue
             try:
                 told = Manifest.read(manifest)
+                is_sound = not told.failed
             except EvreelError:
-                told = Manifest({}, {"": ("", "")})
-            entries = entries_of(results, step, batch).values()
+                told, is_sound = Manifest({}, {}), False
+            ledger = Ledger(ledger_of(results, step, batch))
+            entries = ledger.entries.values()
+            known = [dict(entry.outputs) for entry in entries]
             lost = [path for entry in entries if not entry.stands() for path in entry.outputs]
+            if known != [entry.outputs for entry in entries]:
+                ledger.save()
             # Without its ledger, it is not known of what they were made: only that they are there.
             unknown = {*told.files}.difference(*(entry.outputs for entry in entries))
             lost += sorted(path for path in unknown if not os.path.exists(path))  # noqa: PTH110
             if lost:
                 others = f", and {len(lost) - 1:,} more" if len(lost) > 1 else ""
                 yield f"{lost[0]}{others}: gone or changed since made; it will be made again"
-            if lost or told.failed:
+            if lost or not is_sound:
                 try:
                     manifest.unlink()
                 except OSError as error:
@@ -227,12 +231,15 @@ def is_seen(results: str, steps: Sequence[str], batches: Iterable[str]) -> Calla
     return seen.__contains__
 
 
-def forget_unlike(
-    results: str, steps: Iterable[Step], batch_of: Mapping[str, str]
-) -> Iterator[str]:
+def forget_unlike(results: str, steps: Iterable[Step], alone: Collection[str]) -> Iterator[str]:
     """Let Snakemake make files again that batches made with other settings than there are now.
 
     It has no records of them, and their recordings have jobs of their own now.
+
+    Parameters
+    ----------
+    alone
+        The recordings that share no jobs.
 
     Yields
     ------
@@ -248,7 +255,7 @@ def forget_unlike(
             key: entry
             for path in sorted(Path(results, LEDGERS, step.name).glob("*.json"))
             for key, entry in Ledger(path).entries.items()
-            if entry.id not in batch_of
+            if entry.id in alone
         }
         for member in step.members({entry.id: None for entry in by_hand.values()}):
             entry = by_hand.get(member.key)

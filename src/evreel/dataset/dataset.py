@@ -337,7 +337,7 @@ class DataSet:
             return []
 
     @functools.cached_property
-    def rows_of_archives(self) -> dict[str, list[tuple[str, Row]]]:
+    def _rows_of_archives(self) -> dict[str, list[tuple[str, Row]]]:
         """Archive → ids and rows of the recordings that are in it."""
         found: dict[str, list[tuple[str, Row]]] = defaultdict(list)
         for id_, row in self.recordings.items():
@@ -353,12 +353,12 @@ class DataSet:
         """
         return {
             name: {column: cell for _, row in reversed(rows) for column, cell in row.items()}
-            for name, rows in self.rows_of_archives.items()
+            for name, rows in self._rows_of_archives.items()
         }
 
     def contradictions_of_archives(self) -> Iterator[str]:
         """Yield a doubt where two rows state different things of the same archive."""
-        for rows in self.rows_of_archives.values():
+        for rows in self._rows_of_archives.values():
             first: dict[str, tuple[str, str]] = {}
             for id_, row in rows:
                 for column in ("md5", "sha256", "size_bytes"):
@@ -463,28 +463,30 @@ class DataSet:
         if asked is not None:
             return asked
         if id_ not in self._parts_by_size:
-            self._parts_by_size[id_] = max(1, -(-self._size_before(id_) // PART_BYTES))
+            self._parts_by_size[id_] = max(1, -(-self.stated_size(id_) // PART_BYTES))
         return self._parts_by_size[id_]
 
     def is_divided(self, id_: str) -> bool:
         """Tell whether several jobs share a step of a recording."""
         return any(self.n_parts(step, id_) > 1 for step in settings_of(PartsSettings))
 
-    def _size_before(self, id_: str) -> int:
+    def stated_size(self, id_: str) -> int:
         """Return the size of a recording, bytes, 0 if it is not known before any job has run.
 
         Jobs on other machines find out the same: what is acquired meanwhile does not count.
         """
         row = self.row(id_)
-        source = read_source(row["source"])
-        if source.members:
-            return 0
-        if "size_bytes" in row or source.path is None or source.manual:
-            return int(row.get("size_bytes", 0))
-        try:
-            return source.path.stat().st_size
-        except OSError:
-            return 0
+        return 0 if read_source(row["source"]).members else _stated_size(row)
+
+    def stated_sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield each recording with that size; one in an archive has its share of the archive."""
+        shares = {
+            id_: _stated_size(self.archives[name]) // len(rows)
+            for name, rows in self._rows_of_archives.items()
+            for id_, _ in rows
+        }
+        for id_ in self.recordings:
+            yield id_, shares.get(id_) or self.stated_size(id_)
 
     def parts(self, step: str) -> Callable[[str], list[str]]:
         """Return a function of a recording that gives the parts that are joined; none if it is one.
@@ -634,6 +636,17 @@ class DataSet:
         about = self.config.dataset.plain() if self.config.dataset else None
         told = {"config": config, "recordings": recordings, "dataset": about}
         return told | ({"missing": self.missing} if self.missing else {})
+
+
+def _stated_size(row: Row) -> int:
+    """Return the size of a row's whole source, bytes, 0 if it is not known before any job."""
+    source = read_source(row["source"])
+    if "size_bytes" in row or source.path is None or source.manual:
+        return int(row.get("size_bytes", 0))
+    try:
+        return source.path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _without_folders(column: str, cell: str) -> str:

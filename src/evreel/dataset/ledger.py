@@ -8,7 +8,6 @@ files were made, and how to see that they are still the same.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -135,31 +134,6 @@ class Ledger:
             scratch.write_text(text, encoding="utf-8")
 
 
-class Ledgers:
-    """What the jobs of a step made in other batches: recordings may have shared jobs with others.
-
-    Parameters
-    ----------
-    folder
-        The ledgers of the step; they are read when the first entry is asked for.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self._folder = Path(folder)
-
-    @functools.cached_property
-    def _entries(self) -> dict[str, Entry]:
-        return {
-            key: entry
-            for path in sorted(self._folder.glob("*.json"))
-            for key, entry in Ledger(path).entries.items()
-        }
-
-    def get(self, key: str) -> Entry | None:
-        """Return an entry, None if there is none."""
-        return self._entries.get(key)
-
-
 @dataclass(frozen=True)
 class Manifest:
     """What a batch made, as Snakemake sees it: nothing in it depends on when it was made.
@@ -203,3 +177,28 @@ class Manifest:
 def ledger_of(results: str, step: str, batch: str) -> Path:
     """Return the ledger of a step and batch."""
     return Path(results, LEDGERS, step, f"{batch}.json")
+
+
+def hand_over(results: str, steps: Iterable[str], batch_of: Mapping[str, str]) -> None:
+    """Move entries to the ledger of the batch that their recording is in now.
+
+    Before any job runs: a batch drops entries of recordings that it does not have.
+
+    Parameters
+    ----------
+    batch_of
+        The batch of each recording that shares jobs.
+    """
+    for step in steps:
+        folder = Path(results, LEDGERS, step)
+        ledgers = {path.stem: Ledger(path) for path in sorted(folder.glob("*.json"))}
+        changed: dict[str, None] = {}
+        for name, ledger in [*ledgers.items()]:
+            for key, entry in [*ledger.entries.items()]:
+                new = batch_of.get(entry.id, name)
+                if new != name:
+                    into = ledgers.setdefault(new, Ledger(ledger_of(results, step, new)))
+                    into.entries.setdefault(key, ledger.entries.pop(key))
+                    changed |= {new: None, name: None}
+        for name in changed:
+            ledgers[name].save()

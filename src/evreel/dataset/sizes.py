@@ -39,27 +39,6 @@ def archive_size(dataset: DataSet, name: str) -> int:
     return _size(f"{dataset.results}/archives/{name}", dataset.acquired_archive(name))
 
 
-def stated_sizes(dataset: DataSet) -> Iterator[tuple[str, int]]:
-    """Yield each recording with its size in bytes, as far as it is known before anything is built.
-
-    It is that of a local source, else the stated one, else 0; a recording in an archive has its
-    share of that archive.
-    """
-    shares: dict[str, int] = {}
-    for name, rows in dataset.rows_of_archives.items():
-        shares[name] = _stated(dataset.acquired_archive(name)) // len(rows)
-    for id_, row in dataset.recordings.items():
-        is_member = bool(read_source(row["source"]).members)
-        yield id_, shares[dataset.archive_of(row)] if is_member else _stated(dataset.acquired(id_))
-
-
-def _stated(row: Mapping[str, Any]) -> int:
-    path = read_source(row["source"]).path
-    if path is not None and path.is_file():
-        return path.stat().st_size
-    return row.get("size_bytes") or 0
-
-
 @dataclass
 class Sizes:
     """How much is read to make something, asked for again and again; 0 where it is not known.

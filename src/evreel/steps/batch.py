@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from evreel.dataset.ledger import Entry, Ledger, Ledgers, Manifest, made, recorded, what_is
+from evreel.dataset.ledger import Entry, Ledger, Manifest, made, recorded, what_is
 from evreel.dataset.members import Member
 from evreel.errors import EvreelError
 from evreel.steps.common import LOG
@@ -50,7 +50,6 @@ def batch(
         Manifests of the steps that this one takes from: recordings that failed there are left out.
     """
     known, failed = Ledger(ledger), dict[str, tuple[str, str]]()
-    others = Ledgers(Path(ledger).parent)
     for path in before:
         failed |= Manifest.read(path).failed
     entries: dict[str, Entry] = {}
@@ -59,7 +58,7 @@ def batch(
         for member in members:
             if member.id in failed:
                 continue
-            entry = known.entries.get(member.key) or others.get(member.key)
+            entry = known.entries.get(member.key)
             now = Entry(member.id, member.compared, {path: _what_is(path) for path in member.input})
             entry = entry or recorded(now, member.output)
             if entry is not None and _is_same(entry, now, member) and entry.stands():
