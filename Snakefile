@@ -58,8 +58,8 @@ rule all:
     default_target: IS_DEFAULT
     input:
         rules.release.output.stamp,
-        as_made(of_released(working_files)),
-        as_made(of_dataset(tried_again, LEFT_OUT)),
+        as_targets(of_released(working_files)),
+        as_targets(of_dataset(tried_again, LEFT_OUT)),
         every_annotated("<results>/video/{id}.<pictures>"),
         every_annotated("<results>/video/{id}.clock.tsv"),
         every_annotated("<results>/slices/{id}.summary.tsv"),

@@ -1,18 +1,14 @@
 # Another workflow may rename rules, and leave out some.
-BATCHED = [
-    Step(
-        name, workflow.get_rule(workflow.modifier.modify_rulename(name)), jobs_of(name)
-    )
-    for name in BATCHED_STEPS
-    if workflow.modifier.avail_rulename(name)
-]
+for name in BATCHES.concerned:
+    if workflow.modifier.avail_rulename(name):
+        BATCHES.add(name, workflow.get_rule(workflow.modifier.modify_rulename(name)))
 if not MODULE or IS_NEW_MODULE:
     say_what_is_unlike()
 
 
 # A job of a step for each batch of short recordings, instead of one for each recording. Its
 # manifest is its file target: which files it made, with their digests, and which recordings failed.
-for step in BATCHED if BATCHES else []:
+for step in BATCHES.steps if BATCHES.ids else []:
 
     rule:
         name:

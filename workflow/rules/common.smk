@@ -18,14 +18,12 @@ import evreel
 from evreel.acquire import read_source
 from evreel.acquire.s3 import take_settings
 from evreel.dataset.batches import (
-    batch_of_each,
-    batches_of,
+    Batches,
     failed_in_batches,
     forget_changed_batches,
     forget_unlike,
     is_seen,
     made_of_batches,
-    recordings_of_steps,
     told_of_failed,
 )
 from evreel.dataset.dataset import DataSet
@@ -35,7 +33,7 @@ from evreel.dataset.hosted import Modules, check_storage, place_of, with_results
 from evreel.dataset.inputs import check_inputs, md5_of_member
 from evreel.dataset.job_records import mark_failed, recorded_params
 from evreel.dataset.ledger import hand_over, ledger_of
-from evreel.dataset.members import Deferred, Names, Step
+from evreel.dataset.members import Deferred
 from evreel.dataset.memory import Memory
 from evreel.dataset.missing import (
     Ran,
@@ -49,6 +47,7 @@ from evreel.dataset.needs import check_arrays, mem_mb, runtime_min
 from evreel.dataset.notes import ACQUIRED, Notes, is_archive_of
 from evreel.dataset.outdated import forget_outdated, forget_release
 from evreel.dataset.plan import (
+    files_of_release,
     published_files,
     records_of_files,
     release_plan,
@@ -217,14 +216,12 @@ def read_data_set():
 def judged_results():
     """Let what is not as it should be be made again, and yield what to say of it."""
     if not IS_DRY:
-        hand_over(DATASET.results, BATCHED_STEPS, BATCH_OF)
+        hand_over(DATASET.results, BATCHES.concerned, BATCHES.of)
         yield from restore_links(DATASET, MEMORY)
-    yield from forget_outdated(
-        DATASET, MEMORY, is_seen(DATASET.results, BATCHED_STEPS, BATCHES)
-    )
+    yield from forget_outdated(DATASET, MEMORY, is_seen(*OF_BATCHES))
     yield from forget_changed(zip(published_files(DATASET), working_files(DATASET)))
     yield from forget_release(DATASET, MEMORY)
-    yield from forget_changed_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    yield from forget_changed_batches(*OF_BATCHES)
 
 
 try:
@@ -232,10 +229,9 @@ try:
     DATASET = read_data_set()
     IS_NEW_MODULE = bool(MODULE) and MODULES.enter(MODULE, DATASET.results)
     check_folder(Path(DATASET.results))
-    BATCHED_STEPS = recordings_of_steps(DATASET)
     # In another workflow, whose rules take single files, each recording has jobs of its own.
-    BATCHES = {} if MODULE else batches_of(DATASET)
-    BATCH_OF = batch_of_each(BATCHES)
+    BATCHES = Batches(DATASET, shared=not MODULE)
+    OF_BATCHES = DATASET.results, [*BATCHES.concerned], [*BATCHES.ids]
     LEFT_OUT = left_out(DATASET, FAILED, MEMORY)
     if workflow.is_main_process:
         check_writable(KNOWN.parent)
@@ -345,7 +341,7 @@ def end(succeeded):
     else:
         mark_failed(logs, kept=kept_records(DATASET.results))
         said = [what_failed(logs, SIGNALS)]
-    shared = failed_in_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    shared = failed_in_batches(*OF_BATCHES)
     if shared:
         said.append(told_of_failed(shared, f"{DATASET.results}/logs"))
     if FAILED.exists() or shared or not succeeded:
@@ -361,7 +357,7 @@ def end(succeeded):
 
 def told_of_release(jobs, failed, shared):
     """Keep what a run could not make, for the release of the next; return what to say of its own."""
-    of_batches = made_of_batches(DATASET.results, BATCHED_STEPS, BATCHES)
+    of_batches = made_of_batches(*OF_BATCHES)
     failed = keep_failures(*(DATASET, FAILED, MEMORY, jobs, failed), shared, of_batches)
     stamp = f"{DATASET.results}/release/{DATASET.release_name}.sha256"
     built = [job.is_done for job in jobs if stamp in job.outputs]
@@ -577,7 +573,7 @@ def source_bytes(wildcards):
     if "archive" in wildcards.keys():
         return SIZES.of_archive(wildcards.archive)
     if "batch" in wildcards.keys():
-        return sum(map(SIZES.of_recording, BATCHES[wildcards.batch]))
+        return sum(map(SIZES.of_recording, BATCHES.ids[wildcards.batch]))
     if "id" in wildcards.keys() and not is_in_arrays():
         return SIZES.of_recording(wildcards.id)
     if "id" in wildcards.keys():
@@ -736,7 +732,7 @@ def every(
     As a function, so that a table of thousands costs only the runs that need it: on a cluster
     each job reads the workflow again.
     """
-    return lambda wildcards: standing(
+    return lambda wildcards: BATCHES.targets(
         expand(PATHVARS.apply(pattern), id=ids(), feature=list(features()))
     )
 
@@ -756,83 +752,29 @@ every_released = functools.partial(
 )
 
 
-def jobs_of(step):
-    """Return a function of a recording that gives the wildcards of each of its jobs of a step."""
-    features, concerns = BATCHED_STEPS[step]
-
-    def wildcards(id_):
-        names = {"id": id_}
-        if step == "acquire":
-            names["suffix"] = DATASET.recording_file(id_).rpartition(".")[2]
-        each = (
-            [{"feature": name} for name in features] if features is not None else [{}]
-        )
-        return [Names(names | more) for more in each] if concerns(id_) else []
-
-    return wildcards
-
-
-@functools.cache
-def made_in_batches():
-    """Return the files that batches make, each with the manifest of its batch."""
-    made = {}
-    for step in BATCHED:
-        for id_, batch in BATCH_OF.items():
-            manifest = f"{DATASET.results}/batches/{step.name}/{batch}.json"
-            made.update(dict.fromkeys(step.outputs(id_), manifest))
-    return made
-
-
-def standing(paths):
-    """Return files as rules name them: for those that batches make, the manifests of these."""
-    if not BATCHES:
-        return paths
-    made = made_in_batches()
-    return list(dict.fromkeys(made.get(path, path) for path in paths))
-
-
-def as_made(files):
-    """Return a function of wildcards that gives files as rules name them: see `standing`."""
-    return lambda wildcards: standing(files(wildcards))
+def as_targets(files):
+    """Return a function of wildcards that gives files as rules name them."""
+    return lambda wildcards: BATCHES.targets(files(wildcards))
 
 
 def made_alone(files):
-    """Return those of a function's files that no batch makes."""
-    return lambda wildcards: [
-        path
-        for path in files(wildcards)
-        if not BATCHES or path not in made_in_batches()
-    ]
+    """Return a function of wildcards that gives those of some files that no batch makes."""
+    return lambda wildcards: BATCHES.alone(files(wildcards))
 
 
-def made_in_batch(*files):
-    """Return the manifests of batches that make files of some functions."""
-
-    def value(wildcards):
-        made = made_in_batches() if BATCHES else {}
-        paths = itertools.chain.from_iterable(each(wildcards) for each in files)
-        return list(dict.fromkeys(made[path] for path in paths if path in made))
-
-    return value
-
-
-@functools.cache
-def paths_before(step, batch):
-    """Return what the jobs of a batch read: manifests of the steps before, and other files."""
-    paths = standing(step.inputs(BATCHES[batch]))
-    manifests = f"{DATASET.results}/batches/"
-    before = [path for path in paths if path.startswith(manifests)]
-    return before, [path for path in paths if path not in before]
+def made_in_batches(files):
+    """Return a function of wildcards that gives the manifests of batches that make some files."""
+    return lambda wildcards: BATCHES.manifests(files(wildcards))
 
 
 def before_batch(step):
     """Return the manifests of the steps that a step takes from, for a batch."""
-    return lambda wildcards: paths_before(step, wildcards.batch)[0]
+    return lambda wildcards: BATCHES.before(step, wildcards.batch)
 
 
 def beside_batch(step):
     """Return what else the jobs of a batch read."""
-    return lambda wildcards: paths_before(step, wildcards.batch)[1]
+    return lambda wildcards: BATCHES.beside(step, wildcards.batch)
 
 
 def members_of_batch(step):
@@ -840,10 +782,10 @@ def members_of_batch(step):
     return {
         "members": without_rerun(
             lambda wildcards: Deferred(
-                lambda: list(step.members(BATCHES[wildcards.batch]))
+                lambda: list(step.members(BATCHES.ids[wildcards.batch]))
             )
         ),
-        "members_sha256": lambda wildcards: step.digest(BATCHES[wildcards.batch]),
+        "members_sha256": lambda wildcards: step.digest(BATCHES.ids[wildcards.batch]),
     }
 
 
@@ -865,7 +807,7 @@ def say_what_is_unlike():
     if workflow.is_main_process and not is_running(Path(DATASET.results)):
         try:
             for notice in forget_unlike(
-                DATASET.results, BATCHED, DATASET.recordings.keys() - BATCH_OF
+                DATASET.results, BATCHES.steps, DATASET.recordings.keys() - BATCHES.of
             ):
                 logger.warning(notice)
         except EvreelError as error:

@@ -147,9 +147,7 @@ rule release:
         plan=rules.release_plan.output.plan,
         records=made_alone(of_released(records_of_files)),
         files=made_alone(of_released(released_files)),
-        batches=made_in_batch(
-            of_released(records_of_files), of_released(released_files)
-        ),
+        batches=made_in_batches(of_released(files_of_release)),
         made=(
             every_released("<results>/features/.made/{id}")
             if "features" in DATASET.config.release.include

@@ -18,7 +18,7 @@ from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import AGAIN
 from evreel.dataset.job_records import is_recorded
 from evreel.dataset.ledger import LEDGERS, Entry, Ledger, Manifest, ledger_of
-from evreel.dataset.members import Step
+from evreel.dataset.members import Names, Rule, Step
 from evreel.dataset.outdated import age
 from evreel.errors import EvreelError
 from evreel.outputs import refused
@@ -153,9 +153,74 @@ def recordings_of_steps(dataset: DataSet) -> dict[str, Concerned]:
     }
 
 
-def batch_of_each(batches: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the batch of each recording that shares jobs."""
-    return {id_: name for name, ids in batches.items() for id_ in ids}
+class Batches:
+    """The recordings of a data set that share jobs, and what these jobs read and make.
+
+    Parameters
+    ----------
+    dataset
+        What config and table say.
+    shared
+        Whether any recordings share jobs.
+
+    Attributes
+    ----------
+    ids : name of each batch → its recordings, sorted.
+    of : recording → name of its batch.
+    concerned : name of each step that is done recording by recording → the recordings.
+    steps : these steps, once their rules are there (`add`).
+    """
+
+    def __init__(self, dataset: DataSet, *, shared: bool = True) -> None:
+        self._dataset = dataset
+        self.ids = batches_of(dataset) if shared else {}
+        self.of = {id_: name for name, ids in self.ids.items() for id_ in ids}
+        self.concerned = recordings_of_steps(dataset)
+        self.steps: list[Step] = []
+
+    def add(self, name: str, rule: Rule) -> None:
+        """Take the rule of a step."""
+        features, concerns = self.concerned[name]
+
+        def wildcards(id_: str) -> list[Names]:
+            names = Names(id=id_)
+            if name == "acquire":
+                names["suffix"] = self._dataset.recording_file(id_).rpartition(".")[2]
+            each = [{"feature": one} for one in features] if features is not None else [{}]
+            return [Names(names | more) for more in each] if concerns(id_) else []
+
+        self.steps.append(Step(name, rule, wildcards))
+
+    @functools.cached_property
+    def _made(self) -> dict[str, str]:
+        """The files that batches make, each with the manifest of its batch."""
+        made: dict[str, str] = {}
+        for step in self.steps if self.ids else ():
+            for batch, ids in self.ids.items():
+                manifest = str(manifest_of(self._dataset.results, step.name, batch))
+                for id_ in ids:
+                    made.update(dict.fromkeys(step.outputs(id_), manifest))
+        return made
+
+    def targets(self, paths: Iterable[str]) -> list[str]:
+        """Return files as rules name them: for those that batches make, the manifests of these."""
+        return list(dict.fromkeys(self._made.get(path, path) for path in paths))
+
+    def manifests(self, paths: Iterable[str]) -> list[str]:
+        """Return the manifests of batches that make some of these files."""
+        return list(dict.fromkeys(self._made[path] for path in paths if path in self._made))
+
+    def alone(self, paths: Iterable[str]) -> list[str]:
+        """Return those of some files that no batch makes."""
+        return [path for path in paths if path not in self._made]
+
+    def before(self, step: Step, batch: str) -> list[str]:
+        """Return the manifests of the steps that a step takes from, for a batch."""
+        return self.manifests(step.inputs(self.ids[batch]))
+
+    def beside(self, step: Step, batch: str) -> list[str]:
+        """Return what else the jobs of a batch read."""
+        return list(dict.fromkeys(self.alone(step.inputs(self.ids[batch]))))
 
 
 def manifest_of(results: str, step: str, batch: str) -> Path:

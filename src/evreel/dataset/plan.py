@@ -66,6 +66,11 @@ def records_of_files(dataset: DataSet) -> list[str]:
     return [str(PurePosixPath(file).with_suffix(".json")) for file in published_files(dataset)]
 
 
+def files_of_release(dataset: DataSet) -> list[str]:
+    """Return the files that a release is made from, and the records of those that have one."""
+    return [*records_of_files(dataset), *released_files(dataset)]
+
+
 def working_files(dataset: DataSet) -> list[str]:
     """Return the files of the results that others were made ready from."""
     results = dataset.results
