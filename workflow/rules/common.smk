@@ -25,6 +25,7 @@ from evreel.dataset.batches import (
     forget_unlike,
     is_seen,
     made_of_batches,
+    params_in_batches,
     recordings_of_steps,
     told_of_failed,
 )
@@ -660,6 +661,19 @@ def found_in_releases():
     return Memory(RELEASED)
 
 
+@functools.cache
+def params_in_ledgers(step):
+    """Return the parameters with which batches made files of a step, by recording."""
+    return params_in_batches(DATASET.results, step, BATCHES)
+
+
+def params_of(step, path, wildcards):
+    """Return the parameters of the job that made a file, alone or in a batch; None if unknown."""
+    id_, alone = wildcards.get("id"), recorded_params(path)
+    shared = params_in_ledgers(step).get(id_)
+    return (shared or alone) if id_ in BATCH_OF else (alone or shared)
+
+
 def verified(wildcards):
     """Return what a source was verified to have, as long as it has what is stated now, too.
 
@@ -669,7 +683,7 @@ def verified(wildcards):
     return verified_or_stated(
         path,
         acquired(wildcards),
-        params=recorded_params(path),
+        params=params_of("acquire", path, wildcards),
         found=Notes(ACQUIRED).read(path),
         memory=MEMORY,
         known=lambda path: found_in_releases().known(path),
@@ -680,7 +694,8 @@ def counted(wildcards):
     """Return the number of events that a store was verified to have, as `verified` does."""
     path = f"{DATASET.results}/events/{wildcards.id}.h5"
     stated = column("n_events", int)(wildcards)
-    return settled_count(path, stated, recorded_params(path), revision("events"))
+    params = params_of("events", path, wildcards)
+    return settled_count(path, stated, params, revision("events"))
 
 
 def verified_member(wildcards):
@@ -689,7 +704,7 @@ def verified_member(wildcards):
     if source is None or DATASET.local_intervals(wildcards.id) is not None:
         return None
     stated = column("samples_md5")(wildcards)
-    params = recorded_params(DATASET.cut_table(wildcards.id))
+    params = params_of("cut", DATASET.cut_table(wildcards.id), wildcards)
     return settled_member(
         stated, params, functools.partial(md5_of_member, source, MEMORY)
     )
@@ -845,7 +860,8 @@ def say_what_is_unlike():
     """Let files be made again that batches made in another way, of recordings that are in none now."""
     if workflow.is_main_process and not is_running(Path(DATASET.results)):
         try:
-            for notice in forget_unlike(DATASET.results, BATCHED, BATCH_OF):
+            alone = DATASET.recordings.keys() - BATCH_OF.keys()
+            for notice in forget_unlike(DATASET.results, BATCHED, alone):
                 logger.warning(notice)
         except EvreelError as error:
             stop(error)

@@ -31,7 +31,8 @@ rule cut:
 rule splits:
     """All samples of the data set, each with its split, in one table to read and keep."""
     input:
-        cuts=every_cut("<results>/cuts/{id}.tsv"),
+        cuts=made_alone(of_released(DataSet.cut_files)),
+        batches=made_in_batch(of_released(DataSet.cut_files)),
         lists=of_dataset(DataSet.list_files),
     output:
         table="<results>/samples.tsv",
@@ -45,7 +46,7 @@ rule splits:
         **needs("splits"),
     params:
         **settings(SplitsSettings, "samples"),
-        tables=without_rerun(of_dataset(DataSet.cut_tables)),
+        tables=without_rerun(of_released(DataSet.cut_tables)),
         ids=every_cut("{id}"),
         fixed=of_released(DataSet.fixed_splits),
         file_names=of_released(DataSet.source_names),

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,6 +170,20 @@ def entries_of(results: str, step: str, batch: str) -> Mapping[str, Entry]:
     return Ledger(ledger_of(results, step, batch)).entries
 
 
+def params_in_batches(results: str, step: str, batches: Iterable[str]) -> dict[str, list[str]]:
+    """Return the parameters with which batches made files of a step, as text, by recording.
+
+    Of a recording that shared jobs with others before, those are the ones of now.
+    """
+    batches = {*batches}
+    older = Path(results, LEDGERS, step).glob("*.json")
+    found = [
+        *(Ledger(path).entries for path in sorted(older) if path.stem not in batches),
+        *(entries_of(results, step, batch) for batch in sorted(batches)),
+    ]
+    return {entry.id: entry.compared for entries in found for entry in entries.values()}
+
+
 def forget_changed_batches(
     results: str, steps: Sequence[str], batches: Iterable[str]
 ) -> Iterator[str]:
@@ -227,12 +241,17 @@ def is_seen(results: str, steps: Sequence[str], batches: Iterable[str]) -> Calla
     return seen.__contains__
 
 
-def forget_unlike(
-    results: str, steps: Iterable[Step], batch_of: Mapping[str, str]
-) -> Iterator[str]:
+def forget_unlike(results: str, steps: Iterable[Step], alone: Collection[str]) -> Iterator[str]:
     """Let Snakemake make files again that batches made with other settings than there are now.
 
     It has no records of them, and their recordings have jobs of their own now.
+
+    Parameters
+    ----------
+    results, steps
+        The folder, and what is done recording by recording.
+    alone
+        The recordings that have jobs of their own. Of those that are no more, files may be there.
 
     Yields
     ------
@@ -248,7 +267,7 @@ def forget_unlike(
             key: entry
             for path in sorted(Path(results, LEDGERS, step.name).glob("*.json"))
             for key, entry in Ledger(path).entries.items()
-            if entry.id not in batch_of
+            if entry.id in alone
         }
         for member in step.members({entry.id: None for entry in by_hand.values()}):
             entry = by_hand.get(member.key)
