@@ -331,7 +331,7 @@ def start():
     if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
-        logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+        logger.addHandler(Watch(Estimate(planned_jobs(), sizes_of_run())))
 
 
 def end(succeeded):
@@ -409,6 +409,13 @@ def end_of_modules():
 
 if IS_NEW_MODULE and workflow.is_main_process and not IS_DRY:
     logger.addHandler(AtStart(start_module))
+
+
+def sizes_of_run():
+    """Return the size of each recording and archive; a batch has the name of its first one."""
+    sizes = dict(source_sizes(DATASET))
+    batches = {name: sum(sizes.get(i, 0) for i in ids) for name, ids in BATCHES.items()}
+    return sizes | batches
 
 
 def planned_jobs():
