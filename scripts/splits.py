@@ -12,4 +12,5 @@ with steps.logged(snakemake.log[0]):
         lists=snakemake.params.lists,
         lists_sha256=snakemake.params.lists_sha256,
         incomplete=snakemake.params.incomplete,
+        batches=snakemake.input.batches,
     )

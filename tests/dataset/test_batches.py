@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evreel import steps
-from evreel.dataset.batches import batches_of, divided, forget_changed_batches, is_seen, manifest_of
+from evreel.dataset.batches import (
+    batches_of,
+    divided,
+    forget_changed_batches,
+    is_seen,
+    manifest_of,
+    params_in_batches,
+)
 from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.ledger import Entry, Ledger, Manifest, ledger_of, made
@@ -187,6 +194,23 @@ def test_batch__names_what_failed_and_leaves_it_out_of_the_next_step(tmp_path, m
     assert after.failed == made_.failed and list(after.files) == ["c.out"]
 
 
+def test_batch__keeps_what_waits_for_a_mended_step_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = []
+
+    def copy(one):
+        ran.append(one.id)
+        (tmp_path / one.output[0]).write_text(one.id)
+
+    members = [member(name) for name in "ab"]
+    first = done(members, copy)
+    Manifest({}, {"a": ("before", "wrong sum")}).write("before.json")
+    assert list(done(members, copy, before=["before.json"]).files) == ["b.out"]
+    Manifest({}, {}).write("before.json")
+    assert done(members, copy, before=["before.json"]) == first
+    assert ran == ["a", "b"]
+
+
 def test_ledger__is_read_as_written_and_a_damaged_one_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").write_text("a")
@@ -224,6 +248,16 @@ def test_changed_batches__are_those_of_which_a_file_is_aged_or_gone_also_without
     assert [line.partition(":")[0] for line in said] == [str(files["aged"]), str(files["gone"])]
     left = [name for name in files if manifest_of(results, "events", name).exists()]
     assert left == ["as_is", "unknown"]
+
+
+def test_params__of_a_batch_of_now_come_before_those_of_an_older_one(tmp_path):
+    results = str(tmp_path)
+    for batch, text in (("older", "1"), ("a", "2")):
+        ledger = Ledger(ledger_of(results, "acquire", batch))
+        ledger.entries["b"] = Entry("b", [text], {})
+        ledger.save()
+    assert params_in_batches(results, "acquire", ["a"]) == {"b": ["2"]}
+    assert params_in_batches(results, "acquire", ["c", "older"]) == {"b": ["1"]}
 
 
 def test_files_of_batches__are_seen_while_snakemake_makes_or_knows_their_manifest(

@@ -13,6 +13,7 @@ from evreel.dataset.watching import (
     Watch,
     errors_only,
     note_signals,
+    planned,
 )
 
 SIZES = {"a": 1e9, "b": 2e9, "c": 1e9}
@@ -150,3 +151,8 @@ def test_errors_only__prints_errors_of_snakemake_and_nothing_else(capsys):
     logger.warning("a doubt", extra={"event": "error"})
     logger.error("shown by others")
     assert capsys.readouterr().err == "a rule is wrong\n"
+
+
+def test_planned__is_about_a_recording_an_archive_or_a_batch():
+    wildcards = [{"id": "a", "suffix": "raw"}, {"archive": "b.zip"}, {"batch": "c"}, {}]
+    assert [planned("rule", names).about for names in wildcards] == ["a", "b.zip", "c", ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.leftovers import leftovers
+from evreel.files.events_store import EventsStore
 
 from support.dataset import CONFIG, build, make_data_set, planned, snakemake, tree, write_config
 from support.dataset import write_table
@@ -157,4 +159,31 @@ def test_failed_recording__does_not_stop_the_others_and_is_named(copied):
     write_table(copied, rows)
     build(copied, "--cores", "2")
     assert (features / "five.h5").exists()
+    assert planned(copied) == []
+
+
+def test_stated_sums__that_are_right_and_removed_rows_make_nothing_again(copied):
+    rows = [line.split("\t") for line in (copied / "recordings.tsv").read_text().splitlines()]
+    stated = [[*row, "", ""] for row in rows]
+    stated[0][-2:] = "sha256", "n_events"
+    raw, store = copied / rows[4][1], copied / "results" / "events" / f"{rows[4][0]}.h5"
+    with EventsStore(store) as events:
+        stated[4][-2:] = hashlib.sha256(raw.read_bytes()).hexdigest(), str(len(events))
+    write_table(copied, stated)
+    assert planned(copied) == ["all", "release"]
+    write_table(copied, [row for row in rows if row[0] != "two"])
+    said = snakemake(copied, "-n")
+    assert said.returncode == 0 and "events_of_batch" not in said.stdout
+
+
+def test_lost_records__let_an_edit_be_seen_and_only_what_depends_on_it_made_again(copied):
+    before = times(copied)
+    xml = copied / "raw" / "four.rois.xml"
+    xml.write_text(xml.read_text().replace(".50", ".75", 3))
+    os.utime(xml, (0, 0))
+    shutil.rmtree(copied / ".snakemake")
+    build(copied, "--cores", "2")
+    changed = {path for path, time in times(copied).items() if before[path] != time}
+    assert copied / "results" / "slices" / "four.h5" in changed
+    assert {path.name.split(".")[0].removesuffix("_bbox") for path in changed} == {"four"}
     assert planned(copied) == []

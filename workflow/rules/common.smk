@@ -24,6 +24,7 @@ from evreel.dataset.batches import (
     forget_unlike,
     is_seen,
     made_of_batches,
+    params_in_batches,
     told_of_failed,
 )
 from evreel.dataset.dataset import DataSet
@@ -328,7 +329,7 @@ def start():
     if Quietness.ALL not in QUIET and QUIET != {Quietness.PROGRESS}:
         # With -q, Snakemake does not even tell its handlers.
         workflow.scheduler.print_progress = True
-        logger.addHandler(Watch(Estimate(planned_jobs(), dict(source_sizes(DATASET)))))
+        logger.addHandler(Watch(Estimate(planned_jobs(), sizes_of_run())))
 
 
 def end(succeeded):
@@ -411,6 +412,15 @@ def end_of_modules():
 
 if IS_NEW_MODULE and workflow.is_main_process and not IS_DRY:
     logger.addHandler(AtStart(start_module))
+
+
+def sizes_of_run():
+    """Return the size of each recording and archive; a batch has the name of its first one."""
+    sizes = dict(source_sizes(DATASET))
+    batches = {
+        name: sum(sizes.get(i, 0) for i in ids) for name, ids in BATCHES.ids.items()
+    }
+    return sizes | batches
 
 
 def planned_jobs():
@@ -675,6 +685,19 @@ def found_in_releases():
     return Memory(RELEASED)
 
 
+@functools.cache
+def params_in_ledgers(step):
+    """Return the parameters with which batches made files of a step, by recording."""
+    return params_in_batches(DATASET.results, step, BATCHES.ids)
+
+
+def params_of(step, path, wildcards):
+    """Return the parameters of the job that made a file, alone or in a batch; None if unknown."""
+    id_, alone = wildcards.get("id"), recorded_params(path)
+    shared = params_in_ledgers(step).get(id_)
+    return (shared or alone) if id_ in BATCHES.of else (alone or shared)
+
+
 def verified(wildcards):
     """Return what a source was verified to have, as long as it has what is stated now, too.
 
@@ -684,7 +707,7 @@ def verified(wildcards):
     return verified_or_stated(
         path,
         acquired(wildcards),
-        params=recorded_params(path),
+        params=params_of("acquire", path, wildcards),
         found=Notes(ACQUIRED).read(path),
         memory=MEMORY,
         known=lambda path: found_in_releases().known(path),
@@ -695,7 +718,8 @@ def counted(wildcards):
     """Return the number of events that a store was verified to have, as `verified` does."""
     path = f"{DATASET.results}/events/{wildcards.id}.h5"
     stated = column("n_events", int)(wildcards)
-    return settled_count(path, stated, recorded_params(path), revision("events"))
+    params = params_of("events", path, wildcards)
+    return settled_count(path, stated, params, revision("events"))
 
 
 def verified_member(wildcards):
@@ -704,7 +728,7 @@ def verified_member(wildcards):
     if source is None or DATASET.local_intervals(wildcards.id) is not None:
         return None
     stated = column("samples_md5")(wildcards)
-    params = recorded_params(DATASET.cut_table(wildcards.id))
+    params = params_of("cut", DATASET.cut_table(wildcards.id), wildcards)
     return settled_member(
         stated, params, functools.partial(md5_of_member, source, MEMORY)
     )

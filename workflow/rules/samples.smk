@@ -31,7 +31,8 @@ rule cut:
 rule splits:
     """All samples of the data set, each with its split, in one table to read and keep."""
     input:
-        cuts=every_cut("<results>/cuts/{id}.tsv"),
+        cuts=made_alone(of_released(DataSet.cut_files)),
+        batches=made_in_batch(of_released(DataSet.cut_files)),
         lists=of_dataset(DataSet.list_files),
     output:
         table="<results>/samples.tsv",

@@ -234,6 +234,20 @@ def entries_of(results: str, step: str, batch: str) -> Mapping[str, Entry]:
     return Ledger(ledger_of(results, step, batch)).entries
 
 
+def params_in_batches(results: str, step: str, batches: Iterable[str]) -> dict[str, list[str]]:
+    """Return the parameters with which batches made files of a step, as text, by recording.
+
+    Of a recording that shared jobs with others before, those are the ones of now.
+    """
+    batches = {*batches}
+    older = Path(results, LEDGERS, step).glob("*.json")
+    found = [
+        *(Ledger(path).entries for path in sorted(older) if path.stem not in batches),
+        *(entries_of(results, step, batch) for batch in sorted(batches)),
+    ]
+    return {entry.id: entry.compared for entries in found for entry in entries.values()}
+
+
 def forget_changed_batches(
     results: str, steps: Sequence[str], batches: Iterable[str]
 ) -> Iterator[str]:
@@ -303,8 +317,10 @@ def forget_unlike(results: str, steps: Iterable[Step], alone: Collection[str]) -
 
     Parameters
     ----------
+    results, steps
+        The folder, and what is done recording by recording.
     alone
-        The recordings that share no jobs.
+        The recordings that have jobs of their own. Of those that are no more, files may be there.
 
     Yields
     ------

@@ -575,6 +575,10 @@ class DataSet:
         tables = {id_: self.cut_table(id_) for id_ in self.recordings}
         return {id_: table for id_, table in tables.items() if table is not None}
 
+    def cut_files(self) -> list[str]:
+        """Return those tables."""
+        return [*self.cut_tables().values()]
+
     def fixed_splits(self) -> dict[str, str | None]:
         """Return the split of each recording that is cut, None where its samples are of several."""
         splits = ((id_, self.row(id_)["split"]) for id_ in self.cut)

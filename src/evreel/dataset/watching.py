@@ -61,7 +61,7 @@ class Planned(NamedTuple):
     rule
         Its rule.
     about
-        What it works on: a recording or an archive; empty for neither.
+        What it works on: a recording, an archive or a batch; empty for none.
     """
 
     rule: str
@@ -277,7 +277,8 @@ def errors_only() -> logging.Handler:
 
 def planned(rule: str, wildcards: Mapping[str, Any]) -> Planned:
     """Return the job of a rule with these wildcards."""
-    return Planned(rule, str(wildcards.get("id") or wildcards.get("archive") or ""))
+    about = next(filter(None, map(wildcards.get, ("id", "archive", "batch"))), "")
+    return Planned(rule, str(about))
 
 
 def say(text: str) -> None:

@@ -53,10 +53,13 @@ def batch(
     for path in before:
         failed |= Manifest.read(path).failed
     entries: dict[str, Entry] = {}
+    waiting: dict[str, Entry] = {}
     n_kept, saved = 0, time.monotonic()
     try:
         for member in members:
             if member.id in failed:
+                if member.key in known.entries:  # it may stand once what failed is mended
+                    waiting[member.key] = known.entries[member.key]
                 continue
             entry = known.entries.get(member.key)
             now = Entry(member.id, member.compared, {path: _what_is(path) for path in member.input})
@@ -79,7 +82,7 @@ def batch(
         known.entries = {**known.entries, **entries}
         known.save()
     # What is in the ledger of recordings that are of no concern any more is dropped.
-    known.entries = entries
+    known.entries = waiting | entries
     known.save()
     whole = Manifest(
         {

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evreel.errors import EvreelError, OneLineFormatter, SourceError, UsageError, one_line
+from evreel.errors import (
+    EvreelError,
+    OneLineFormatter,
+    ReleaseError,
+    SourceError,
+    UsageError,
+    one_line,
+)
 from evreel.folders import folder_of
 from evreel.outputs import (
     FULL,
@@ -225,3 +232,19 @@ def with_progress(items: Iterable[T], total: int, progress: Progress) -> Iterato
     for k, item in enumerate(items):
         progress(k, total)
         yield item
+
+
+def check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
+    """Raise `ReleaseError` if a recording failed in a batch: older files of it may be there."""
+    from evreel.dataset.ledger import Manifest
+    from evreel.release.manifest import lacking
+
+    failed: dict[str, tuple[str, str]] = {}
+    for path in batches:
+        failed |= {id_: why for id_, why in Manifest.read(path).failed.items() if id_ in ids}
+    if failed:
+        id_, (step, what) = next(iter(failed.items()))
+        raise ReleaseError(
+            f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
+            hint="Mend these, or leave them out: release/incomplete: allow. Then run it again.",
+        )

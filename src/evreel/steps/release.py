@@ -14,7 +14,7 @@ from evreel.errors import ReleaseError, UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import sha256
 from evreel.release.content import ANONYMOUS
-from evreel.steps.common import LOG, named
+from evreel.steps.common import LOG, check_made, named
 from evreel.text import counted, listed, size_text
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def release(
     if config is not None:
         _warn_of_unstated(dataset or {}, settings.licence)
     planned = read_plan(plan)
-    _check_made(batches, {entry.id for entry in planned if entry.id})
+    check_made(batches, {entry.id for entry in planned if entry.id})
     entries, missing = _there(planned, recordings or {}, missing or {}, incomplete)
     recordings = recordings and {id_: recordings[id_] for id_ in recordings if id_ not in missing}
     check_replaceable(folder)
@@ -238,22 +238,6 @@ def _there(
         for id_, entry in gone.items()
     }
     return [entry for entry in entries if entry.id not in gone], {**missing, **found}
-
-
-def _check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
-    """Raise `ReleaseError` if a recording failed in a batch: older files of it may be there."""
-    from evreel.dataset.ledger import Manifest
-    from evreel.release.manifest import lacking
-
-    failed: dict[str, tuple[str, str]] = {}
-    for path in batches:
-        failed |= {id_: why for id_, why in Manifest.read(path).failed.items() if id_ in ids}
-    if failed:
-        id_, (step, what) = next(iter(failed.items()))
-        raise ReleaseError(
-            f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
-            hint="Mend these, or leave them out: release/incomplete: allow. Then run it again.",
-        )
 
 
 def _refuse(found: Iterable[Finding], settings: ReleaseSettings, folder: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from evreel.dataset.settings import SplitsSettings
 from evreel.errors import UsageError, did_you_mean
 from evreel.outputs import atomic
-from evreel.steps.common import LOG, Steady, local_file
+from evreel.steps.common import LOG, Steady, check_made, local_file
 from evreel.text import listed
 
 _MOST_NAMED = 3
@@ -26,6 +26,7 @@ def splits(
     lists: Mapping[str, str] | None = None,
     lists_sha256: Mapping[str, str] | None = None,
     incomplete: bool = False,
+    batches: Iterable[str | Path] = (),
 ) -> dict[str, int]:
     """Give each sample of a data set its split, and write the table of all samples.
 
@@ -50,6 +51,9 @@ def splits(
     incomplete
         Whether recordings of the data set are left out. Then lists may name what is not among the
         samples, and a split may have fewer than the published number; the log says how many.
+    batches
+        Manifests of the batches that made tables of `cuts`: none of its recordings may have failed
+        there.
 
     Returns
     -------
@@ -63,12 +67,15 @@ def splits(
         If a sample is of a recording that is not fixed, and neither lists nor a seed are given;
         if both are, a split is not valid, or `fixed` or `file_names` name a recording that is not
         among `cuts`.
+    ReleaseError
+        If a recording failed in a batch.
     """
     from collections import Counter
 
     from evreel.samples.splits import Unassigned, by_lists, by_seed, check_counts, check_names
     from evreel.samples.tables import Assigned, read_cut, write_samples_table
 
+    check_made(batches, cuts.keys())
     seed, shares = settings.split.seed, settings.split.shares
     known = fixed or {}
     check_names(split for split in known.values() if split is not None)
