@@ -45,7 +45,7 @@ rule splits:
         **needs("splits"),
     params:
         **settings(SplitsSettings, "samples"),
-        tables=without_rerun(of_dataset(DataSet.cut_tables)),
+        tables=without_rerun(of_released(DataSet.cut_tables)),
         ids=every_cut("{id}"),
         fixed=of_released(DataSet.fixed_splits),
         file_names=of_released(DataSet.source_names),
