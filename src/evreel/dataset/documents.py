@@ -71,7 +71,7 @@ def config_problem(path: str | Path) -> str | None:
     if not path.exists():
         return (
             f"{path}: does not exist in {Path.cwd()}. Run in the folder of your data set, or name "
-            "its file: snakemake --configfile my/config.yaml"
+            "its file: --configfile my/config.yaml"
         )
     try:
         read_document(path)

@@ -246,5 +246,6 @@ def check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
         id_, (step, what) = next(iter(failed.items()))
         raise ReleaseError(
             f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
-            hint="Mend these, or leave them out: release/incomplete: allow. Then run it again.",
+            hint="Run it again once these are fixed, or with release/incomplete: allow, which then "
+            "leaves them out.",
         )
