@@ -219,7 +219,7 @@ def _there(
     if gone and (incomplete != "allow" or gone.keys() == ids):
         id_, first = next(iter(gone.items()))
         raise ReleaseError(
-            f"files are not there, of {lacking(gone, len(ids))}; the first of {id_!r}: "
+            f"files of {lacking(gone, len(ids))} are missing; the first of {id_!r}: "
             f"{str(first.source)!r}",
             place=first.place,
             hint="A relative path starts at the working directory. Make them"
@@ -251,8 +251,8 @@ def _check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
     if failed:
         id_, (step, what) = next(iter(failed.items()))
         raise ReleaseError(
-            f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
-            hint="Mend these, or leave them out: release/incomplete: allow. Then run it again.",
+            f"jobs of {lacking(failed, len(ids))} failed; {step} of {id_!r}: {what}",
+            hint="Fix these, or leave them out: release/incomplete: allow. Then run it again.",
         )
 
 
