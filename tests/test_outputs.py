@@ -434,7 +434,9 @@ def test_hold_run__lets_one_run_alone_have_the_results(tmp_path):
     assert not is_running(tmp_path)
     with hold_run(tmp_path):
         assert is_running(tmp_path)
-        with pytest.raises(EvreelError, match=f"^{tmp_path}: another run is at work there. Wait"):
+        with pytest.raises(
+            EvreelError, match=f"^{tmp_path}: another run is using this folder. Wait"
+        ):
             hold_run(tmp_path)
         start_run(tmp_path)
         assert is_running(tmp_path)

@@ -6,11 +6,12 @@ import gc
 import hashlib
 import threading
 import time
+import weakref
 
 import pytest
 
 from evreel.errors import UsageError
-from evreel.threads import MOST, Crew, checked_threads, cores
+from evreel.threads import MOST_THREADS, Crew, checked_threads, cores
 
 
 def ours() -> list[str]:
@@ -83,14 +84,25 @@ def test_close__begins_nothing_more_and_breaks_off_hashing(tmp_path):
     file = tmp_path / "large"
     with file.open("wb") as out:
         out.truncate(1 << 34)  # takes ten seconds or more to hash
-    begun = []
-    began = time.monotonic()
+    started, release = threading.Event(), threading.Event()
+    done: list[object] = []
+
+    def busy() -> None:
+        started.set()
+        release.wait(20)
+
     with Crew(2) as crew:
-        crew.sha256(file)
-        for k in range(100):
-            crew.begin(lambda k: begun.append(k) or time.sleep(0.01), k)
-    assert len(begun) < 50
-    assert time.monotonic() - began < 5
+        hashing = crew.sha256(file)
+        crew.begin(busy)
+        assert started.wait(20)
+        for k in range(99):
+            crew.begin(done.append, k)
+        last = threading.Event()
+        weakref.finalize(last, release.set)  # the busy thread goes on once nothing waits any more
+        crew.begin(done.append, last)
+        del last
+    assert done == []
+    assert not hashing._done.is_set()
     assert ours() == []
 
 
@@ -118,7 +130,7 @@ def test_crew_that_nobody_closes__ends_with_its_last_user():
 
 
 def test_threads__are_the_cores_up_to_a_limit_unless_given():
-    assert checked_threads(None) == min(MOST, cores())
+    assert checked_threads(None) == min(MOST_THREADS, cores())
     assert checked_threads(40) == 40
     with pytest.raises(UsageError, match="threads=0 is not 1 or more"):
         checked_threads(0)

@@ -219,7 +219,7 @@ def hold_run(root: Path) -> IO[bytes] | None:
     except BlockingIOError as error:
         file.close()
         raise EvreelError(
-            "another run is at work there",
+            "another run is using this folder",
             place=str(root),
             hint="Wait until it has ended, then run the same command again.",
         ) from error

@@ -22,7 +22,7 @@ from evreel.errors import UsageError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-MOST = 16
+MOST_THREADS = 16
 """Default limit of the threads of a step."""
 
 _MORE_AHEAD = 4
@@ -39,7 +39,7 @@ def cores() -> int:
 
 
 def checked_threads(threads: int | None) -> int:
-    """Return how many threads a step uses: as many as are given; None: one per core, up to `MOST`.
+    """Return how many threads a step uses: those given; None: one per core, up to `MOST_THREADS`.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def checked_threads(threads: int | None) -> int:
         If fewer than 1 are given.
     """
     if threads is None:
-        return min(MOST, cores())
+        return min(MOST_THREADS, cores())
     if threads < 1:
         raise UsageError(f"threads={threads} is not 1 or more")
     return threads

@@ -205,7 +205,7 @@ def test_md5__that_is_malformed_is_refused_before_anything_is_read(tmp_path, md5
     [
         ("ftp://example.org/x", "has scheme ftp; http, https, s3, file and plain paths"),
         ("data:text/plain,x", "has scheme data"),
-        ("s3://bucket", "does not name an object. Write s3://bucket/folder/file."),
+        ("s3://bucket", "does not name an object. Write s3://bucket/folder/name."),
         ("s3://bucket/folder/", "does not name an object"),
         ("S3:bucket/x", "does not name an object"),
         ("s3://bucket/a\nb", "does not name an object"),

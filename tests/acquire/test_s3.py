@@ -49,7 +49,7 @@ def test_source__in_a_store_has_the_name_of_its_key():
     "source", ["s3://lab", "s3://lab/", "s3:///x", "s3:x", "s3://la b/x", "s3://lab/x\n"]
 )
 def test_address__that_names_no_object_is_refused(source):
-    with pytest.raises(UsageError, match=r"does not name an object.*s3://bucket/folder/file"):
+    with pytest.raises(UsageError, match=r"does not name an object.*s3://bucket/folder/name"):
         s3.object_at(source)
 
 

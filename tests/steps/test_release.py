@@ -78,7 +78,7 @@ def test_release_by_hand__without_files_is_refused_with_how_many_and_which(tmp_p
     arguments = ["release", "--manifest", str(plan), "-o", str(folder), "--licence", "CC0-1.0"]
     assert main(arguments) == 1
     assert (
-        f"files are not there, of 1 of 3 recordings: 'sea'; the first of 'sea': "
+        f"files of 1 of 3 recordings: 'sea' are missing; the first of 'sea': "
         f"'{tmp_path}/sea.h5'. A relative path starts at the working directory. Make them, or "
         "leave out these recordings: incomplete: allow."
     ) in capsys.readouterr().err
@@ -92,7 +92,9 @@ def test_release_by_hand__without_files_is_refused_with_how_many_and_which(tmp_p
     (tmp_path / "park.h5").unlink()
     (tmp_path / "town.h5").unlink()
     assert main([*arguments, "--incomplete", "allow"]) == 1
-    assert "files are not there, of 3 of 3 recordings" in capsys.readouterr().err
+    assert (
+        "files of 3 of 3 recordings: 'park', 'sea', 'town' are missing" in capsys.readouterr().err
+    )
 
 
 def test_release__that_lacks_all_of_a_split_or_divides_a_group_is_refused(plan, tmp_path):
@@ -106,7 +108,9 @@ def test_release__that_lacks_all_of_a_split_or_divides_a_group_is_refused(plan, 
         target = tmp_path / "a"
         steps.release(tmp_path / "plan.tsv", target, settings, recordings=known, missing=missing)
 
-    with pytest.raises(ReleaseError, match="split test: is empty: its only recording is missing"):
+    with pytest.raises(
+        ReleaseError, match="split test: is empty: its only recording, 'sea', is missing"
+    ):
         build()
     with pytest.raises(ReleaseError, match="group 'monday': is in test "):
         build(tolerate=("empty_split",))

@@ -210,7 +210,7 @@ def test_workflow__reads_recordings_from_a_store_and_its_release_is_verified_fro
     assert "Nothing to be done" in snakemake(folder, "--cores", "1", "release").stdout
     kept = snakemake(folder, "-n", "--default-storage-provider", "s3")
     assert kept.returncode == 1
-    assert "--default-storage-provider s3: results are built in a folder" in kept.stdout
+    assert "--default-storage-provider s3: results must be on a file system" in kept.stdout
     release = folder / "results" / "release" / "tiny-1.0"
     assert cli.main(["upload", str(release), "s3://lab/all/tiny-1.0"]) == 0
     back = tmp_path / "back"

@@ -81,7 +81,7 @@ def test_run__while_another_is_at_work_says_so_and_changes_nothing(folder):
         stamp.touch()  # of a release that is not there: a run would remove it
         run = snakemake(folder, "--cores", "1", "--", "all_events")
     assert run.returncode == 1
-    assert "results: another run is at work there. Wait until it has ended, then" in run.stdout
+    assert "results: another run is using this folder. Wait until it has ended, then" in run.stdout
     assert "Traceback" not in run.stdout
     assert stamp.exists() and not (folder / "results" / "recordings").exists()
 

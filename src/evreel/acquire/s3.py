@@ -95,9 +95,7 @@ def object_at(url: str) -> Object:
     """
     found = _OBJECT.fullmatch(SCHEME + url[len(SCHEME) :]) if is_s3(url) else None
     if found is None:
-        raise UsageError(
-            f"source {url!r} does not name an object", hint="Write s3://bucket/folder/file."
-        )
+        raise UsageError(f"{url!r} does not name an object", hint="Write s3://bucket/folder/name.")
     return Object(*found.groups())
 
 

@@ -90,12 +90,15 @@ def empty_split(missing: Recordings, there: Collection[str], path: str) -> Itera
         if row.get("split") and row["split"] not in there:
             lost.setdefault(row["split"], []).append(id_)
     for split, ids in sorted(lost.items()):
-        every = "its only recording" if len(ids) == 1 else f"all its {len(ids):,} recordings"
+        what = (
+            f"its only recording, {ids[0]!r}, is missing"
+            if len(ids) == 1
+            else f"all its {len(ids):,} recordings are missing, such as {ids[0]!r}"
+        )
         yield (
             path,
             f"split {split}",
-            f"is empty: {every} {'is' if len(ids) == 1 else 'are'} missing, the first "
-            f"{ids[0]!r}; make one of them",
+            f"is empty: {what}; fix one, or name this check in release/tolerate",
         )
 
 

@@ -33,7 +33,7 @@ from evreel.cli.options import (
 from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic
 from evreel.shares import Share
-from evreel.threads import MOST
+from evreel.threads import MOST_THREADS
 
 if TYPE_CHECKING:
     from evreel.checks import Report
@@ -154,7 +154,8 @@ THREADS = option(
     "--threads",
     metavar="N",
     type=_at_least_1,
-    help=f"threads; what is written does not depend on it. Default: one per core, up to {MOST}.",
+    help="threads; what is written does not depend on it. Default: one per core, up to "
+    f"{MOST_THREADS}.",
 )
 JSON = option("--json", action="store_true", help="print JSON")
 _SUMS = ("md5", "sha256", "member_md5", "page")

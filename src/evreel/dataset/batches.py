@@ -285,7 +285,10 @@ def forget_changed_batches(
             lost += sorted(path for path in unknown if not os.path.exists(path))  # noqa: PTH110
             if lost:
                 others = f", and {len(lost) - 1:,} more" if len(lost) > 1 else ""
-                yield f"{lost[0]}{others}: gone or changed since made; it will be made again"
+                yield (
+                    f"{lost[0]}{others}: is missing, or was changed after it was made; it will be "
+                    "made again"
+                )
             if lost or not is_sound:
                 try:
                     manifest.unlink()
@@ -343,7 +346,7 @@ def forget_unlike(results: str, steps: Iterable[Step], alone: Collection[str]) -
             if entry is None or all(map(is_recorded, member.output)):
                 continue
             if entry.compared != member.compared:
-                yield f"{member.output[0]}: was made with other settings than there are now"
+                yield f"{member.output[0]}: was made with settings that have changed since"
                 for path in filter(os.path.exists, member.output):
                     age(path)
 
@@ -372,7 +375,9 @@ def made_of_batches(results: str, steps: Sequence[str], batches: Iterable[str]) 
 
 def told_of_failed(failed: Mapping[str, tuple[str, str]], logs: str) -> str:
     """Return a text that says what failed, recording by recording, and what to do."""
-    lines = [f"{counted(len(failed), 'recording')} failed, of those that share jobs:"]
+    they = "it shares" if len(failed) == 1 else "they share"
+    n = counted(len(failed), "recording")
+    lines = [f"{n} failed; {they} jobs with others, which were made:"]
     for id_, (step, what) in failed.items():
         lines += ["", f"{step}: {id_}", f"    {what}", f"    {logs}/{step}/{id_}.log"]
-    return "\n".join([*lines, "", f"The others were made. Mend these, then {AGAIN}"])
+    return "\n".join([*lines, "", f"Fix these, then {AGAIN}"])

@@ -65,8 +65,8 @@ def check_storage(provider: str | None) -> None:
     """
     if provider is not None:
         raise UsageError(
-            f"--default-storage-provider {provider}: results are built in a folder of a file "
-            "system: they have links, and a release appears there by one rename",
+            f"--default-storage-provider {provider}: results must be on a file system: "
+            "they contain links, and a release appears there by one rename",
             hint="Leave the option out. A source may be in a store (s3://bucket/file), and evreel "
             "upload copies a release into one.",
         )
@@ -137,7 +137,7 @@ def with_results(
     if given is not None and in_config is not None and not _are_same(given, in_config):
         raise UsageError(
             f"module {module}: results is {in_config!r} in its config, {given!r} in pathvars",
-            hint="Leave out one of them, or let them agree.",
+            hint="Leave out one of them, or make them the same.",
         )
     results = given or in_config or by_all.get("results") or settings_of(Config)["results"].default
     if isinstance(results, str):  # else it is told with the other mistakes

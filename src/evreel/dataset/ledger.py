@@ -1,4 +1,4 @@
-"""What the jobs of a batch made, and of what: who is as it should be is not made again.
+"""What the jobs of a batch made, and of what: what is up to date is not made again.
 
 Snakemake knows a batch by its manifest alone: which files it made, with their digests, and which
 recordings failed. Its ledger says of each recording with what parameters and from which inputs its

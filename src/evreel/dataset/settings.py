@@ -713,7 +713,7 @@ class PartsSettings(Settings):
     annotate: int | None = setting(
         None,
         "Jobs that find the regions of a recording's events, each of a part of them; one more "
-        "joins them. null: one per 32 GiB of the recording, if its size is known beforehand.",
+        "joins them. null: one job for each 32 GiB, if the size is known before the run.",
         minimum=1,
         maximum=MOST_PARTS,
     )
@@ -979,8 +979,8 @@ class BatchSettings(Settings):
 
     recordings: int | None = optional(
         "How many recordings share a job at most; 1: each has its own. Left out, it is chosen from "
-        "their sizes: where 100 recordings or more have up to 4 MB, up to 200 of these share a "
-        "job, and up to 64 MB. Outputs are the same, whatever is chosen.",
+        "their sizes: if 100 or more recordings have at most 4 MB each, up to 200 of them, 64 MB "
+        "in all, share a job. Outputs are the same, whatever is chosen.",
         minimum=1,
         maximum=10_000,
         metavar="N",

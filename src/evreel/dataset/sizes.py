@@ -12,7 +12,7 @@ from evreel.acquire import read_source
 from evreel.dataset.dataset import DataSet
 from evreel.errors import SourceError
 from evreel.folders import is_folder, state_of
-from evreel.threads import MOST
+from evreel.threads import MOST_THREADS
 
 THREAD_BYTES = 250_000_000
 """Bytes of a recording for each thread beyond the first: a second or two of one thread's work."""
@@ -105,4 +105,4 @@ def threads_for(n_bytes: int) -> int:
     >>> [threads_for(n_bytes) for n_bytes in (0, 80_000_000, 1_000_000_000, 300_000_000_000)]
     [1, 1, 5, 16]
     """
-    return min(MOST, 1 + n_bytes // THREAD_BYTES)
+    return min(MOST_THREADS, 1 + n_bytes // THREAD_BYTES)

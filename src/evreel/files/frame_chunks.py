@@ -127,7 +127,8 @@ class FrameChunks:
         """
         if not hdf5.has_all_chunks(frames) or hdf5.pipeline(frames) != hdf5.pipeline(self._data):
             raise LayoutError(
-                f"has not all frames of {frames.name} as they are to be", path=frames.file.filename
+                f"lacks frames of {frames.name}, or has them compressed in another way",
+                path=frames.file.filename,
             )
         if self._compression == "none":
             for k in range(len(frames)):

@@ -538,7 +538,8 @@ def annotate(
     parts
         The regions of events, if `annotate_part` has made them: all parts. Bytes are the same.
     threads
-        How many read, label, compress and hash; None: one per core, up to `evreel.threads.MOST`.
+        How many read, label, compress and hash; None: one per core, up to
+        `evreel.threads.MOST_THREADS`.
         The files' bytes do not depend on it.
     given
         The annotation, as in `Given`.

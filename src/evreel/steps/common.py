@@ -245,7 +245,7 @@ def check_made(batches: Iterable[str | Path], ids: Collection[str]) -> None:
     if failed:
         id_, (step, what) = next(iter(failed.items()))
         raise ReleaseError(
-            f"jobs failed, of {lacking(failed, len(ids))}; {step} of {id_!r}: {what}",
+            f"jobs of {lacking(failed, len(ids))} failed; {step} of {id_!r}: {what}",
             hint="Run it again once these are fixed, or with release/incomplete: allow, which then "
             "leaves them out.",
         )

@@ -70,8 +70,8 @@ def events(
     limits
         Limits for the members of an archive.
     threads
-        How many decode, compress and hash; None: one per core, up to `evreel.threads.MOST`. The
-        store's bytes do not depend on it.
+        How many decode, compress and hash; None: one per core, up to
+        `evreel.threads.MOST_THREADS`. The store's bytes do not depend on it.
 
     Returns
     -------

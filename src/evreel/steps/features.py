@@ -119,7 +119,8 @@ def all_features(
         Their frames, if `features_part` has made them: all parts, of which the frames are copied.
         Bytes are the same. A feature that is not in them is made here.
     threads
-        How many read, make frames and compress; None: one per core, up to `evreel.threads.MOST`.
+        How many read, make frames and compress; None: one per core, up to
+        `evreel.threads.MOST_THREADS`.
         The files' bytes do not depend on it.
     beside
         What else there is of the recording, as in `Beside`.

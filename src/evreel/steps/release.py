@@ -219,7 +219,7 @@ def _there(
     if gone and (incomplete != "allow" or gone.keys() == ids):
         id_, first = next(iter(gone.items()))
         raise ReleaseError(
-            f"files are not there, of {lacking(gone, len(ids))}; the first of {id_!r}: "
+            f"files of {lacking(gone, len(ids))} are missing; the first of {id_!r}: "
             f"{str(first.source)!r}",
             place=first.place,
             hint="A relative path starts at the working directory. Make them"
