@@ -32,7 +32,7 @@ rule splits:
     """All samples of the data set, each with its split, in one table to read and keep."""
     input:
         cuts=made_alone(of_released(DataSet.cut_files)),
-        batches=made_in_batch(of_released(DataSet.cut_files)),
+        batches=made_in_batches(of_released(DataSet.cut_files)),
         lists=of_dataset(DataSet.list_files),
     output:
         table="<results>/samples.tsv",
