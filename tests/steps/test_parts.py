@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import threading
 
+import h5py
 import numpy as np
 import pytest
 
@@ -174,6 +175,22 @@ def test_parts_of_another_recording_or_damaged__are_refused(made, tmp_path):
         steps.all_features(store, wanted, parts=[part])
     with pytest.raises(LayoutError, match="its layout is 'evreel-events'"):
         steps.all_features(store, wanted, parts=[store])
+    assert not (tmp_path / "f" / "rec.h5").exists()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("compression", ["zstd", "gzip", "none"])
+def test_part_with_a_damaged_frame__is_refused(made, tmp_path, compression, threads):
+    store, part = made / "rec.h5", tmp_path / "1.h5"
+    wanted = {tmp_path / "f" / "rec.h5": settings(compression=compression, **FEW)}
+    steps.features_part(store, part, Share(1, 1), wanted)
+    with h5py.File(part) as file:
+        chunk = file["frames/0"].id.get_chunk_info(3)
+    content = bytearray(part.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 0x55
+    part.write_bytes(content)
+    with pytest.raises(LayoutError, match=r"1\.h5: frame 3 cannot be read"):
+        steps.all_features(store, wanted, parts=[part], threads=threads)
     assert not (tmp_path / "f" / "rec.h5").exists()
 
 

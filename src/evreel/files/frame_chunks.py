@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import threading
 from collections import deque
+from pathlib import Path
 from typing import Any, Literal, Self
 
+import deflate
 import h5py
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +17,7 @@ import zstandard
 
 from evreel.errors import LayoutError
 from evreel.files import hdf5
-from evreel.files.filters import BLOSC, deflated
+from evreel.files.filters import BLOSC, decompress_into, deflated
 from evreel.layout import GZIP_LEVEL, Compression
 from evreel.threads import Crew, Task
 
@@ -123,23 +126,23 @@ class FrameChunks:
         Raises
         ------
         LayoutError
-            If they are compressed otherwise, or one is missing.
+            If they are compressed otherwise, or one is missing or damaged.
         """
+        path = Path(frames.file.filename)
         if not hdf5.has_all_chunks(frames) or hdf5.pipeline(frames) != hdf5.pipeline(self._data):
             raise LayoutError(
-                f"lacks frames of {frames.name}, or has them compressed in another way",
-                path=frames.file.filename,
+                f"lacks frames of {frames.name}, or has them compressed in another way", path=path
             )
-        if self._compression == "none":
-            for k in range(len(frames)):
-                self.write(frames[k])
-            return
-        while self._pending:
-            self._store()
         for k in range(len(frames)):
-            mask, chunk = frames.id.read_direct_chunk((k, 0, 0, 0))
-            self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk, mask)
-            self._written += 1
+            if self._compression == "none":
+                with hdf5.reading(path, f"frame {k}"):
+                    frame = frames[k]
+                self.write(frame)
+                continue
+            _, chunk = frames.id.read_direct_chunk((k, 0, 0, 0))
+            self._pending.append(self._crew.begin(self._checked, chunk, path, k))
+            if len(self._pending) > self._most_pending:
+                self._store()
 
     def finish(self) -> None:
         """Write what is pending, after the last frame; the end of the ``with`` block does it, too.
@@ -169,6 +172,16 @@ class FrameChunks:
             )
         compressed: bytes = self._own.compressor.compress(raw)
         return blosc_chunk(raw, compressed) if self._compression == "blosc" else compressed
+
+    def _checked(self, chunk: bytes, path: Path, k: int) -> bytes:
+        """Return a chunk as it is; raise if it is not that of a frame, by its checksum too."""
+        plain = np.empty(math.prod(self._shape) * self._dtype.itemsize, np.uint8)
+        with hdf5.reading(path, f"frame {k}"):
+            if self._compression == "gzip":
+                deflate.zlib_decompress(chunk, len(plain))
+            else:
+                decompress_into(chunk, plain)
+        return chunk
 
     def _store(self) -> None:
         chunk = self._pending.popleft().result()
