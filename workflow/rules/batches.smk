@@ -1,6 +1,8 @@
 # Another workflow may rename rules, and leave out some.
 BATCHED = [
-    Step(name, workflow.get_rule(workflow.modifier.modify_rulename(name)), jobs_of(name))
+    Step(
+        name, workflow.get_rule(workflow.modifier.modify_rulename(name)), jobs_of(name)
+    )
     for name in BATCHED_STEPS
     if workflow.modifier.avail_rulename(name)
 ]
