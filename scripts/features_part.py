@@ -11,14 +11,6 @@ with steps.logged(snakemake.log[0]):
         snakemake.output.part,
         steps.Share(int(snakemake.wildcards.part), int(snakemake.wildcards.parts)),
         {Path(path): of_feature[name] for name, path in snakemake.params.features.items()},
-        cut=snakemake.input.get("cut") or None,
-        slices=snakemake.input.get("slices") or None,
-        labels=snakemake.params.labels,
-        ends={
-            "labels": snakemake.input.get("boxes") or None,
-            "frames": snakemake.input.get("clock") or None,
-            "times": snakemake.input.get("times") or None,
-        },
-        times_sha256=snakemake.params.times_sha256["times"],
         threads=snakemake.threads,
+        **steps.beside_of(snakemake.input, snakemake.params),
     )

@@ -1,3 +1,17 @@
+ANNOTATION = {
+    **settings(RegularWindows, "slices"),
+    **settings(AnnotateSettings, "annotate"),
+    "rois_md5": to_verify("rois_md5"),
+    "tags_md5": to_verify("tags_md5"),
+    "rois_sha256": digests("rois"),
+    "tags_sha256": digests("tags"),
+    "labelled_md5": to_verify("labelled_md5"),
+    "labelled_sha256": digest("labelled"),
+    "labels": of_dataset(DataSet.labels),
+    "names": of_recording(DATASET.names),
+}
+
+
 rule annotate_part:
     """The regions of a part of the events of a recording that several jobs share."""
     input:
@@ -18,16 +32,7 @@ rule annotate_part:
     resources:
         **needs("annotate_part"),
     params:
-        **settings(RegularWindows, "slices"),
-        **settings(AnnotateSettings, "annotate"),
-        rois_md5=to_verify("rois_md5"),
-        tags_md5=to_verify("tags_md5"),
-        rois_sha256=digests("rois"),
-        tags_sha256=digests("tags"),
-        labelled_md5=to_verify("labelled_md5"),
-        labelled_sha256=digest("labelled"),
-        labels=of_dataset(DataSet.labels),
-        names=of_recording(DATASET.names),
+        **ANNOTATION,
         revision=revision("annotate"),
     script:
         "../../scripts/annotate_part.py"
@@ -55,16 +60,7 @@ rule annotate:
     resources:
         **needs("annotate"),
     params:
-        **settings(RegularWindows, "slices"),
-        **settings(AnnotateSettings, "annotate"),
-        rois_md5=to_verify("rois_md5"),
-        tags_md5=to_verify("tags_md5"),
-        rois_sha256=digests("rois"),
-        tags_sha256=digests("tags"),
-        labelled_md5=to_verify("labelled_md5"),
-        labelled_sha256=digest("labelled"),
-        labels=of_dataset(DataSet.labels),
-        names=of_recording(DATASET.names),
+        **ANNOTATION,
         revision=revision("annotate"),
     script:
         "../../scripts/annotate.py"

@@ -1,3 +1,11 @@
+FEATURES = {
+    **settings_of_features(FeatureSettings),
+    **sources_of_features(),
+    "labels": of_recording(DATASET.sample_labels),
+    "times_sha256": digest("times", DATASET.ends_of_windows("times")),
+}
+
+
 rule features_part:
     """A part of the frames of every representation of a recording that several jobs share."""
     input:
@@ -19,11 +27,8 @@ rule features_part:
     resources:
         **needs("features_part", times=len(DATASET.config.features)),
     params:
-        **settings_of_features(FeatureSettings),
-        **sources_of_features(),
+        **FEATURES,
         features=of_recording(DATASET.feature_files),
-        labels=of_recording(DATASET.sample_labels),
-        times_sha256=digest("times", DATASET.ends_of_windows("times")),
         revision=revision("features"),
     script:
         "../../scripts/features_part.py"
@@ -59,10 +64,7 @@ rule features:
     resources:
         **needs("features", times=len(DATASET.config.features)),
     params:
-        **settings_of_features(FeatureSettings),
-        **sources_of_features(),
-        labels=of_recording(DATASET.sample_labels),
-        times_sha256=digest("times", DATASET.ends_of_windows("times")),
+        **FEATURES,
         revision=revision("features"),
     script:
         "../../scripts/features.py"

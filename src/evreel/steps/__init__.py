@@ -35,7 +35,16 @@ from evreel.steps.batch import batch
 from evreel.steps.boxes import boxes
 from evreel.steps.check import audit, check, verify
 from evreel.steps.clock import clock, clock_by_hand
-from evreel.steps.common import LOG, given, given_each, logged, memory_error, os_error
+from evreel.steps.common import (
+    LOG,
+    annotation_of,
+    beside_of,
+    given,
+    given_each,
+    logged,
+    memory_error,
+    os_error,
+)
 from evreel.steps.cut import cut
 from evreel.steps.cvat import cvat_pull, cvat_push
 from evreel.steps.draw import draw
@@ -95,10 +104,12 @@ __all__ = [
     "all_features",
     "annotate",
     "annotate_part",
+    "annotation_of",
     "as_store",
     "as_table",
     "audit",
     "batch",
+    "beside_of",
     "boxes",
     "check",
     "checked_video_name",

@@ -124,6 +124,50 @@ def given_each(of: type[S], params: Any) -> dict[str, S]:
     return {group: given(of, values) for group, values in groups.items()}
 
 
+def annotation_of(files: Any, params: Any) -> dict[str, Any]:
+    """Return what a rule passes to `annotate` and `annotate_part` alike: annotations and labels.
+
+    Parameters
+    ----------
+    files, params
+        Snakemake's inputs and parameters.
+    """
+    return {
+        "rois": files.rois,
+        "tags": files.tags,
+        "rois_md5": params.rois_md5,
+        "tags_md5": params.tags_md5,
+        "rois_sha256": params.rois_sha256,
+        "tags_sha256": params.tags_sha256,
+        "labelled": files.labelled or None,
+        "labelled_md5": params.labelled_md5,
+        "labelled_sha256": params.labelled_sha256["labelled"],
+        "labels": params.labels,
+        "names": params.names,
+    }
+
+
+def beside_of(files: Any, params: Any) -> dict[str, Any]:
+    """Return what a rule passes to `all_features` and `features_part` alike, beside the store.
+
+    Parameters
+    ----------
+    files, params
+        Snakemake's inputs and parameters.
+    """
+    return {
+        "cut": files.get("cut") or None,
+        "slices": files.get("slices") or None,
+        "labels": params.labels,
+        "ends": {
+            "labels": files.get("boxes") or None,
+            "frames": files.get("clock") or None,
+            "times": files.get("times") or None,
+        },
+        "times_sha256": params.times_sha256["times"],
+    }
+
+
 def os_error(error: OSError) -> str:
     """Return one line that says what the system refused, and for which file."""
     what = error.strerror or str(error) or type(error).__name__
