@@ -15,7 +15,7 @@ from faults.world import Undisturbed, World
 from support import ROOT
 
 QUICK = ("acquire member", "acquire url", "events", "features", "annotate", "shards")
-OTHERS = {"archive", "plain_archive", "boxes"}
+OTHERS = {"archive", "plain_archive", "boxes", "annotate_part", "features_part"}
 """Rules that the data set of a campaign does not need."""
 
 

@@ -207,7 +207,9 @@ def test_mp4_and_zip__are_the_same_bytes_on_an_older_processor(
             for k, word in enumerate(command):
                 if word == "libx264":
                     command[k : k + 1] = [word, "-x264opts", f"asm={asm}"]
-            super().__init__([command[0], "-cpuflags", extensions, *command[1:]], **kwargs)
+            own = command.index(str(ffmpeg.executable())) + 1
+            command = [*command[:own], "-cpuflags", extensions, *command[own:]]
+            super().__init__(command, **kwargs)
 
     monkeypatch.setattr(ffmpeg.subprocess, "Popen", Masked)
     write_both(tmp_path)

@@ -131,7 +131,7 @@ class Ledger:
             entries[key] = {**asdict(entry), "compared": numbers}
         text = json.dumps({"params": [*params], "entries": entries})
         with contextlib.suppress(OSError, EvreelError), atomic(self.path) as (scratch,):
-            scratch.write_text(text, encoding="utf-8")
+            scratch.write_text(text, encoding="utf-8", newline="\n")
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Manifest:
         """Write it, whole or not at all."""
         text = json.dumps(asdict(self), indent=1, sort_keys=True)
         with atomic(path) as (scratch,):
-            scratch.write_text(f"{text}\n", encoding="utf-8")
+            scratch.write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 def ledger_of(results: str, step: str, batch: str) -> Path:

@@ -318,4 +318,5 @@ def _write(path: Path, results: str, failures: Mapping[str, Failure]) -> None:
             path.unlink()
             return
         with atomic(path) as (scratch,):
-            scratch.write_text(json.dumps({"version": _VERSION, "failed": new}), encoding="utf-8")
+            text = json.dumps({"version": _VERSION, "failed": new})
+            scratch.write_text(text, encoding="utf-8", newline="\n")
