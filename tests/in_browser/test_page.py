@@ -87,6 +87,7 @@ def test_page__has_the_counts_of_the_manifest(browser, release):
             card = cards(page).filter(has=page.get_by_role("heading", name=one.id))
             assert f"{one.events.events:,} events" in card.inner_text()
             card.get_by_text("Details").click()
+            card.get_by_role("link").first.wait_for()
             for file in manifest["files"]:
                 if file["id"] == one.id:
                     assert card.get_by_role("link", name=file["path"]).count() == 1
