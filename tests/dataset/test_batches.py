@@ -168,6 +168,24 @@ def test_batch__does_again_only_what_changed(tmp_path, monkeypatch):
     assert ran[5:] == ["b", "a"]
 
 
+def test_batch__that_is_ended_does_again_only_what_it_had_not_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ran = []
+
+    def copy(one):
+        ran.append(one.id)
+        if ran == ["a", "b"]:
+            raise SystemExit(143)  # as SIGTERM ends it
+        (tmp_path / one.output[0]).write_text(one.id)
+
+    members = [member(name) for name in "abc"]
+    with pytest.raises(SystemExit):
+        done(members, copy)
+    assert not (tmp_path / "manifest.json").exists()
+    assert len(done(members, copy).files) == 3
+    assert ran == ["a", "b", "b", "c"]
+
+
 def test_batch__names_what_failed_and_leaves_it_out_of_the_next_step(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

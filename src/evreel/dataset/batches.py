@@ -17,7 +17,7 @@ from typing import NamedTuple
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.failures import AGAIN
 from evreel.dataset.job_records import is_recorded
-from evreel.dataset.ledger import LEDGERS, Entry, Ledger, Manifest, ledger_of
+from evreel.dataset.ledger import LEDGERS, Ledger, Manifest, ledger_of
 from evreel.dataset.members import Names, Rule, Step
 from evreel.dataset.outdated import age
 from evreel.errors import EvreelError
@@ -229,9 +229,9 @@ def manifest_of(results: str, step: str, batch: str) -> Path:
 
 
 @functools.cache
-def entries_of(results: str, step: str, batch: str) -> Mapping[str, Entry]:
-    """Return what the jobs of a step and batch made, as it was when a run began."""
-    return Ledger(ledger_of(results, step, batch)).entries
+def known_ledger(results: str, step: str, batch: str) -> Ledger:
+    """Return the ledger of a step and batch, as it was when a run began."""
+    return Ledger(ledger_of(results, step, batch))
 
 
 def params_in_batches(results: str, step: str, batches: Iterable[str]) -> dict[str, list[str]]:
@@ -243,7 +243,7 @@ def params_in_batches(results: str, step: str, batches: Iterable[str]) -> dict[s
     older = Path(results, LEDGERS, step).glob("*.json")
     found = [
         *(Ledger(path).entries for path in sorted(older) if path.stem not in batches),
-        *(entries_of(results, step, batch) for batch in sorted(batches)),
+        *(known_ledger(results, step, batch).entries for batch in sorted(batches)),
     ]
     return {entry.id: entry.compared for entries in found for entry in entries.values()}
 
@@ -274,7 +274,7 @@ def forget_changed_batches(
                 is_sound = not told.failed
             except EvreelError:
                 told, is_sound = Manifest({}, {}), False
-            ledger = Ledger(ledger_of(results, step, batch))
+            ledger = known_ledger(results, step, batch)
             entries = ledger.entries.values()
             known = [dict(entry.outputs) for entry in entries]
             lost = [path for entry in entries if not entry.stands() for path in entry.outputs]
@@ -307,7 +307,7 @@ def is_seen(results: str, steps: Sequence[str], batches: Iterable[str]) -> Calla
         for step in steps
         if is_recorded(manifest := str(manifest_of(results, step, batch)))
         or not os.path.exists(manifest)  # noqa: PTH110 (thousands of them)
-        for entry in entries_of(results, step, batch).values()
+        for entry in known_ledger(results, step, batch).entries.values()
         for path in entry.outputs
     }
     return seen.__contains__
@@ -334,7 +334,7 @@ def forget_unlike(results: str, steps: Iterable[Step], alone: Collection[str]) -
     EvreelError
         If the times of a file cannot be changed.
     """
-    for step in steps:
+    for step in steps if alone else ():
         by_hand = {
             key: entry
             for path in sorted(Path(results, LEDGERS, step.name).glob("*.json"))

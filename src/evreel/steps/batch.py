@@ -65,7 +65,8 @@ def batch(
             now = Entry(member.id, member.compared, {path: _what_is(path) for path in member.input})
             entry = entry or recorded(now, member.output)
             if entry is not None and _is_same(entry, now, member) and entry.stands():
-                entries[member.key], n_kept = entry, n_kept + 1
+                entries[member.key] = known.entries[member.key] = entry
+                n_kept += 1
                 continue
             known.entries.pop(member.key, None)
             problem = _done(member, run)
@@ -78,9 +79,9 @@ def batch(
             if time.monotonic() > saved + _SAVE_S:
                 known.save()
                 saved = time.monotonic()
-    finally:
-        known.entries = {**known.entries, **entries}
+    except BaseException:  # what is done is not done again
         known.save()
+        raise
     # What is in the ledger of recordings that are of no concern any more is dropped.
     known.entries = waiting | entries
     known.save()
