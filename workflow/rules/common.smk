@@ -444,15 +444,20 @@ def settings(kind, place, only=None):
     """
 
     known = {}  # most recordings have no settings of their own, and share these
+    last = None, {}  # for whom, and what: all parameters of a job are asked for in turn
 
     def group_of(wildcards):
+        nonlocal last
         id_, feature = wildcards.get("id"), wildcards.get("feature", "")
+        if last[0] == (id_, feature):
+            return last[1]
         key = id(DATASET.settings(id_)), feature, only is None or only(id_)
         if key not in known:
             path = place.format(feature=feature).split("/")
             group = DATASET.group(id_, path) if key[-1] else None
             group = unset(kind) if group is None else group
             known[key] = {name: {name: plain(getattr(group, name))} for name in names}
+        last = (id_, feature), known[key]
         return known[key]
 
     def value_of(name):

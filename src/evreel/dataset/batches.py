@@ -177,6 +177,7 @@ class Batches:
         self.of = {id_: name for name, ids in self.ids.items() for id_ in ids}
         self.concerned = recordings_of_steps(dataset)
         self.steps: list[Step] = []
+        self._known_inputs: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
 
     def add(self, name: str, rule: Rule) -> None:
         """Take the rule of a step."""
@@ -216,11 +217,20 @@ class Batches:
 
     def before(self, step: Step, batch: str) -> list[str]:
         """Return the manifests of the steps that a step takes from, for a batch."""
-        return self.manifests(step.inputs(self.ids[batch]))
+        return self._inputs(step, batch)[0]
 
     def beside(self, step: Step, batch: str) -> list[str]:
         """Return what else the jobs of a batch read."""
-        return list(dict.fromkeys(self.alone(step.inputs(self.ids[batch]))))
+        return self._inputs(step, batch)[1]
+
+    def _inputs(self, step: Step, batch: str) -> tuple[list[str], list[str]]:
+        """Return both, which are found together."""
+        known = self._known_inputs.get((step.name, batch))
+        if known is None:
+            inputs = list(step.inputs(self.ids[batch]))
+            known = self.manifests(inputs), list(dict.fromkeys(self.alone(inputs)))
+            self._known_inputs[step.name, batch] = known
+        return known
 
 
 def manifest_of(results: str, step: str, batch: str) -> Path:

@@ -87,6 +87,7 @@ class DataSet:
         self._is_verified = is_verified
         self.missing = missing or {}
         self._parts_by_size: dict[str, int] = {}
+        self._recording_files: dict[str, str] = {}
 
     @classmethod
     def read(
@@ -431,11 +432,16 @@ class DataSet:
         Also where a format is stated: to state it later then downloads nothing again. Of a folder,
         it is its listing.
         """
-        if self.folder(id_) is not None:
-            return f"{self.results}/recordings/{id_}{FOLDER_SUFFIX}"
+        file = self._recording_files.get(id_)
+        if file is None:
+            suffix = FOLDER_SUFFIX if self.folder(id_) is not None else self._suffix(id_)
+            file = self._recording_files[id_] = f"{self.results}/recordings/{id_}{suffix}"
+        return file
+
+    def _suffix(self, id_: str) -> str:
         name = read_source(self.row(id_)["source"]).name
-        suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix)[:_LONGEST_SUFFIX] or "recording"
-        return f"{self.results}/recordings/{id_}.{suffix}"
+        suffix = re.sub(r"[^A-Za-z0-9]", "", Path(name).suffix)[:_LONGEST_SUFFIX]
+        return f".{suffix or 'recording'}"
 
     def recording_files(self) -> dict[str, str]:
         """Return the acquired file of each recording."""

@@ -173,6 +173,13 @@ class Step:
         self._output = [*_parts(rule.output)]
         self._log = [*_parts(rule.log)]
         self._params = [*_parts(rule.params)]
+        compared = [
+            part.what
+            for part in self._params
+            if not callable(part.what) or not _is_derived(part.what)
+        ]
+        self._computed = [what for what in compared if callable(what)]
+        self._constant = [what for what in compared if not callable(what)]
 
     def outputs(self, id_: str) -> Iterator[str]:
         """Yield the files that the jobs of a recording make."""
@@ -211,12 +218,9 @@ class Step:
 
     def _compared(self, wildcards: Names) -> list[str]:
         """Return the parameters that Snakemake would compare, as it would keep them."""
-        values = (
-            _value(part.what, wildcards)
-            for part in self._params
-            if not callable(part.what) or not _is_derived(part.what)
-        )
-        return sorted(map(repr, values))
+        texts = [repr(what(wildcards)) for what in self._computed]
+        texts += [repr(_value(what, wildcards)) for what in self._constant]
+        return sorted(texts)
 
     def _flagged(self, flag: str, wildcards: Names) -> frozenset[str]:
         return frozenset(_paths([p for p in self._output if flag in p.flags], wildcards))
