@@ -76,6 +76,18 @@ def write_at(file: int, data: memoryview, at: int) -> int:
         return os.write(file, data)
 
 
+def begin_storing(file: int, start: int, stop: int) -> None:
+    """Let the system begin to bring bytes of a file that were written to the disk; do not wait.
+
+    What is left for ``fsync`` is then little. It is advice: a system may not follow it.
+    """
+    if hasattr(os, "posix_fadvise"):
+        # Linux begins to write what is dirty there. It forgets what the disk has, which is nothing
+        # yet of what was just written.
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(file, start, stop - start, os.POSIX_FADV_DONTNEED)
+
+
 @contextlib.contextmanager
 def _moved(file: int, at: int) -> Iterator[None]:
     """Be at a byte of a file, alone among threads, and go back to where it was."""

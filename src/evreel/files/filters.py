@@ -85,7 +85,7 @@ def _text(name: bytes) -> str:
     return name.split(b"\0")[0].decode(errors="replace").split(";")[0].strip()
 
 
-def deflated(raw: bytes, size: int, level: int, *, shuffle: bool = True) -> bytes:
+def deflated(raw: bytes | memoryview, size: int, level: int, *, shuffle: bool = True) -> bytes:
     """Return a chunk as HDF5's shuffle (bytes of equal significance together) and gzip would.
 
     The compressor is libdeflate, not HDF5's: the zlib that h5py finds differs between systems and

@@ -55,6 +55,10 @@ def new_frames(
     )
 
 
+_Bytes = bytes | memoryview
+_Frame = npt.NDArray[Any]
+
+
 class FrameChunks:
     """Write frames into a data set, in memory bounded by a few of them.
 
@@ -88,7 +92,8 @@ class FrameChunks:
         self._crew = Crew(threads) if crew is None else crew
         self._is_own = crew is None
         self._most_pending = threads
-        self._pending: deque[Task[bytes]] = deque()
+        self._pending: deque[tuple[Task[_Bytes], _Frame | None]] = deque()
+        self._free: list[_Frame] = []  # copies of frames that are not needed any more
         self._written = 0
 
     def __enter__(self) -> Self:
@@ -102,7 +107,7 @@ class FrameChunks:
             if self._is_own:
                 self._crew.close()
 
-    def write(self, frame: npt.NDArray[Any]) -> None:
+    def write(self, frame: _Frame) -> None:
         """Add the next frame, (C, H, W); the array may be used again at once.
 
         Raises
@@ -116,9 +121,15 @@ class FrameChunks:
             )
         if self._written + len(self._pending) == self._n:
             raise LayoutError(f"a frame follows the last of {self._n} windows")
-        self._pending.append(self._crew.begin(self._compress, frame.tobytes()))
-        if len(self._pending) > self._most_pending:
-            self._store()
+        copy: _Frame | None = None
+        if self._crew.threads == 1 and self._compression != "none":  # it is compressed at once
+            frame = np.ascontiguousarray(frame)
+        else:  # new memory takes longer than that of an earlier copy
+            copy = self._free.pop() if self._free else np.empty(self._shape, self._dtype)
+            np.copyto(copy, frame)
+            frame = copy
+        task = self._crew.begin(self._compress, frame.data.cast("B"))
+        self._add(task, copy)
 
     def copy(self, frames: h5py.Dataset) -> None:
         """Add frames of a data set that this class wrote for another file, as they are compressed.
@@ -140,9 +151,7 @@ class FrameChunks:
                 self.write(frame)
                 continue
             _, chunk = frames.id.read_direct_chunk((k, 0, 0, 0))
-            self._pending.append(self._crew.begin(self._checked, chunk, path, k))
-            if len(self._pending) > self._most_pending:
-                self._store()
+            self._add(self._crew.begin(self._checked, chunk, path, k))
 
     def finish(self) -> None:
         """Write what is pending, after the last frame; the end of the ``with`` block does it, too.
@@ -159,7 +168,7 @@ class FrameChunks:
         if self._written != self._n:
             raise LayoutError(f"only {self._written} of {self._n} windows were written")
 
-    def _compress(self, raw: bytes) -> bytes:
+    def _compress(self, raw: memoryview) -> _Bytes:
         if self._compression == "none":
             return raw
         if self._compression == "gzip":
@@ -183,16 +192,24 @@ class FrameChunks:
                 decompress_into(chunk, plain)
         return chunk
 
+    def _add(self, task: Task[_Bytes], copy: _Frame | None = None) -> None:
+        self._pending.append((task, copy))
+        if len(self._pending) > self._most_pending:
+            self._store()
+
     def _store(self) -> None:
-        chunk = self._pending.popleft().result()
+        task, copy = self._pending.popleft()
+        chunk = task.result()
         if self._compression == "none":  # HDF5 adds a checksum
             self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
         else:
             self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
+        if copy is not None:
+            self._free.append(copy)
         self._written += 1
 
 
-def blosc_chunk(raw: bytes, compressed: bytes) -> bytes:
+def blosc_chunk(raw: _Bytes, compressed: bytes) -> bytes:
     """Return bytes as Blosc 1 has them: with one block of Zstandard, or plain if that is shorter.
 
     Blosc itself would make blocks whose size depends on the processor's caches.

@@ -25,7 +25,7 @@ from evreel.files.seal import is_sealed, seal_of
 from evreel.layout import GZIP_LEVEL, LAYOUTS, Array, Filter, Layout
 from evreel.outputs import MAKE_ROOM
 from evreel.provenance import Provenance
-from evreel.system import CLOSED_IN_OTHERS, fill_at, write_at
+from evreel.system import CLOSED_IN_OTHERS, begin_storing, fill_at, write_at
 from evreel.threads import Crew
 
 try:
@@ -40,6 +40,8 @@ ZSTD_LEVEL = 1
 KEPT_BYTES = 1 << 23
 """Uncompressed bytes of chunks that HDF5 keeps of each data set that is written: its own default,
 on which the order of chunks in the file depends."""
+_STORED_BYTES = 1 << 25
+"""So many bytes of a new file go to the disk together, while more are made."""
 REBUILD = "The file is damaged: build or download it again."
 
 
@@ -142,6 +144,7 @@ class _Disk(io.RawIOBase):
         self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | CLOSED_IN_OTHERS, 0o666)
         self._at = self._end = 0
+        self._begun = 0  # bytes before it are on their way to the disk, or there
         self._error: OSError | None = None
 
     def check(self) -> None:
@@ -198,6 +201,9 @@ class _Disk(io.RawIOBase):
                 self._error = error
         self._at += len(view)
         self._end = max(self._end, self._at)
+        if self._end - self._begun >= _STORED_BYTES:
+            begin_storing(self._file, self._begun, self._end)
+            self._begun = self._end
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
