@@ -70,7 +70,7 @@ bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/scale.py --plot docs/benchmarks_scale.png
 
 bench-many: setup ## measure many short recordings beside the same steps in one process (an hour)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/many.py
+	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/many.py --again --plot docs/benchmarks_many.png
 
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/memory.py

@@ -12,13 +12,15 @@ Three tables:
 - *plan*: a dry run and a run that has nothing to do, of tables of 1,000 and of 10,000 rows. Only
   their number counts there, so files are made empty, by stand-ins of the scripts.
 
-All is held to one core.
+All is held to one core. What is measured is kept, so that parts may be measured one after the
+other; `--again` forgets it.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -28,6 +30,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -41,6 +44,13 @@ FEATURES = {
     "histogram": {"representation": "histogram", "window_us": 50_000},
     "voxels": {"representation": "voxel_grid", "count": 5_000, "parameters": {"bins": 3}},
 }
+ROWS = "workflow, rows"
+NOTHING_TO_DO = "workflow, rows, nothing to do"
+ONE_EDIT = "workflow, rows, one edited annotation"
+IN_A_ROW = "steps in a row, one process"
+ARCHIVE = "workflow, archive of samples"
+DRY_RUN = "plan: dry run"
+NO_OP = "plan: nothing to do"
 CONFIG = {
     "recordings": "recordings.tsv",
     "labels": ["left", "right"],
@@ -122,8 +132,38 @@ def run(folder: Path, *arguments: str, house: Path = ROOT) -> tuple[float, float
     return time.perf_counter() - begin, usage.ru_maxrss / 1000
 
 
-def say(line: str) -> None:
-    print(line, flush=True)
+class Measured:
+    """Seconds, and the peak memory of Snakemake in MB or None, by what was run on how many rows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        text = path.read_text(encoding="utf-8") if path.exists() else "{}"
+        self._found: dict[str, list[Any]] = json.loads(text)
+
+    def add(self, what: str, n: int, seconds: float, mb: float | None = None) -> None:
+        """Keep a measurement, and print it."""
+        self._found[f"{what}, {n:,}"] = [what, n, seconds, mb]
+        self._path.write_text(json.dumps(self._found, indent=1), encoding="utf-8")
+        print(f"{what}, {n:,}: {seconds:.1f} s", flush=True)
+
+    def of(self, what: str) -> dict[int, float]:
+        """Return the seconds of something by the number of recordings, in order."""
+        found = {n: seconds for name, n, seconds, _ in self._found.values() if name == what}
+        return dict(sorted(found.items()))
+
+    def table(self) -> str:
+        """Return all as a table of Markdown."""
+        lines = ["| | recordings | s | MB |", "|---|---|---|---|"]
+        for what, n, seconds, mb in self._found.values():
+            lines.append(
+                f"| {what} | {n:,} | {seconds:.1f} | {'' if mb is None else f'{mb:.0f}'} |"
+            )
+        ratios = [
+            f"{seconds / self.of(IN_A_ROW)[n]:.2f} with {n:,} recordings"
+            for n, seconds in self.of(ROWS).items()
+            if n in self.of(IN_A_ROW)
+        ]
+        return "\n".join([*lines, *(f"\nworkflow : in a row: {text}" for text in ratios)])
 
 
 def timed(work: Callable[[], None]) -> float:
@@ -208,30 +248,24 @@ def planned(id_: str, split: str, results: Path, clock: Path, boxes: Path) -> li
     ]
 
 
-def compare_rows(folder: Path, n: int, events: int) -> None:
-    """Print how long the workflow takes of rows, and the steps in a row."""
+def compare_rows(folder: Path, n: int, events: int, found: Measured) -> None:
+    """Measure how long the workflow takes of rows, and the steps in a row."""
     made = rows(folder / "rows", n, events, annotated=max(1, n // 10))
-    took_s, _ = run(made)
-    print(f"workflow, {n:,} rows, one core    {took_s:7.1f} s")
-    idle_s, _ = run(made)
-    say(f"nothing to do                     {idle_s:7.1f} s")
+    found.add(ROWS, n, *run(made))
+    found.add(NOTHING_TO_DO, n, *run(made))
     xml = made / "raw" / "r00000.xml"
     xml.write_text(xml.read_text(encoding="utf-8").replace("70.0", "80.0"), encoding="utf-8")
-    edit_s, _ = run(made)
-    say(f"after one edited annotation       {edit_s:7.1f} s")
+    found.add(ONE_EDIT, n, *run(made))
     shutil.rmtree(made)
     made = rows(folder / "row", n, events, annotated=max(1, n // 10))
-    row_s = timed(lambda: steps_in_a_row(made, n))
-    say(f"steps in a row in one process     {row_s:7.1f} s")
-    say(f"workflow : in a row               {took_s / row_s:7.2f}")
+    found.add(IN_A_ROW, n, timed(lambda: steps_in_a_row(made, n)))
     shutil.rmtree(made)
 
 
-def compare_archive(folder: Path, n: int, events: int) -> None:
-    """Print how long the workflow takes of an archive of members."""
+def compare_archive(folder: Path, n: int, events: int, found: Measured) -> None:
+    """Measure how long the workflow takes of an archive of members."""
     made = archive(folder / "archive", n, events)
-    took_s, _ = run(made)
-    say(f"workflow, archive of {n:,} members {took_s:6.1f} s")
+    found.add(ARCHIVE, n, *run(made))
     shutil.rmtree(made)
 
 
@@ -267,34 +301,76 @@ def with_stand_ins(folder: Path) -> Path:
     return house
 
 
-def compare_plans(folder: Path) -> None:
-    """Print how long Snakemake plans."""
+def compare_plans(folder: Path, found: Measured) -> None:
+    """Measure how long Snakemake plans."""
     house = with_stand_ins(folder)
     for n in (1_000, 10_000):
         made = rows(folder / f"plan{n}", n, 10)
-        dry_s, dry_mb = run(made, "--dry-run", "--quiet", house=house)
-        say(f"dry run of {n:6,} rows             {dry_s:7.1f} s   {dry_mb:4.0f} MB")
+        found.add(DRY_RUN, n, *run(made, "--dry-run", "--quiet", house=house))
         run(made, house=house)
-        idle_s, idle_mb = run(made, "--dry-run", house=house)
+        found.add(NO_OP, n, *run(made, "--dry-run", house=house))
         assert "Nothing to be done" in (made / "said.txt").read_text(encoding="utf-8")
-        say(f"nothing to do                     {idle_s:7.1f} s   {idle_mb:4.0f} MB")
         shutil.rmtree(made)
+
+
+def plot(found: Measured, path: Path) -> None:
+    """Draw what whole data sets take, and what plans take."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (whole, plans) = pyplot.subplots(1, 2, figsize=(11, 3.5), layout="constrained")
+    bars = {
+        f"{what}, {n:,}": seconds
+        for what in (IN_A_ROW, ROWS, ARCHIVE)
+        for n, seconds in found.of(what).items()
+    }
+    drawn = whole.barh([*bars], [*bars.values()], color="C0")
+    whole.bar_label(drawn, fmt="%.0f", padding=3)
+    whole.set(xlabel="seconds on one core")
+    whole.invert_yaxis()
+    for what, most in ((DRY_RUN, (6, 20)), (NO_OP, (7, 25))):
+        times = found.of(what)
+        (line,) = plans.plot([*times], [*times.values()], marker="o", label=what)
+        plans.plot([1_000, 10_000], most, linestyle=":", color=line.get_color(), label="its limit")
+    plans.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
+    plans.legend(frameon=False)
+    for axes in (whole, plans):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=int, default=1_000)
     parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--only", choices=["rows", "archive", "plan"])
+    parser.add_argument(
+        "--only", nargs="*", choices=["plan", "archive", "rows"], help="none: what is kept"
+    )
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        default=Path(tempfile.gettempdir(), "evreel-many.json"),
+        help="what is measured; default: in TMPDIR",
+    )
+    parser.add_argument("--again", action="store_true", help="forget what is measured")
+    parser.add_argument("--plot", type=Path, help="draw it, PNG")
     chosen = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    if chosen.again:
+        chosen.kept.unlink(missing_ok=True)
+    found, size = Measured(chosen.kept), (chosen.recordings, chosen.events)
     with tempfile.TemporaryDirectory() as folder:
-        if chosen.only in (None, "plan"):
-            compare_plans(Path(folder))
-        if chosen.only in (None, "archive"):
-            compare_archive(Path(folder), chosen.recordings, chosen.events)
-        if chosen.only in (None, "rows"):
-            compare_rows(Path(folder), chosen.recordings, chosen.events)
+        if chosen.only is None or "plan" in chosen.only:
+            compare_plans(Path(folder), found)
+        if chosen.only is None or "archive" in chosen.only:
+            compare_archive(Path(folder), *size, found)
+        if chosen.only is None or "rows" in chosen.only:
+            compare_rows(Path(folder), *size, found)
+    print(f"\n{found.table()}")
+    if chosen.plot is not None:
+        plot(found, chosen.plot)
 
 
 if __name__ == "__main__":
