@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import runpy
 from types import SimpleNamespace
 
@@ -10,22 +11,28 @@ import pytest
 from evreel.checks.run import audit
 from support import ROOT
 from support.checks import build_results
+from support.once import once
 
 
 @pytest.fixture(scope="session")
-def planted(tmp_path_factory):
+def planted():
     """The folder of planted faults, what plants them and where, and what an audit finds."""
-    folder = tmp_path_factory.mktemp("checks") / "planted"
     plants = runpy.run_path(str(ROOT / "examples" / "plant_faults.py"))
-    plants["plant"](folder)
+
+    def make(shared):
+        plants["plant"](shared / "planted")
+        (shared / "report").write_bytes(pickle.dumps(audit(shared / "planted")))
+
+    shared = once("planted", make)
     return SimpleNamespace(
-        folder=folder, plants=plants["PLANTS"], paths=plants["PATHS"], report=audit(folder)
+        folder=shared / "planted",
+        plants=plants["PLANTS"],
+        paths=plants["PATHS"],
+        report=pickle.loads((shared / "report").read_bytes()),
     )
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def made():
     """A folder with a raw recording, results like the workflow's, and releases of them."""
-    folder = tmp_path_factory.mktemp("made")
-    build_results(folder)
-    return folder
+    return once("results", build_results)
