@@ -30,6 +30,7 @@ import yaml
 
 import evreel
 from evreel.checks import CHECKS
+from evreel.checks.finding import Report
 from evreel.checks.run import audit
 from evreel.dataset.settings import FREE_COLUMNS, Config, RecordingColumns
 from evreel.errors import EvreelError
@@ -445,12 +446,17 @@ def checks_page() -> Iterator[str]:
         "these faults; a file is named after its fault.\n"
     )
     yield "```console\n$ python examples/plant_faults.py planted\n$ evreel audit planted"
+    yield from audit_of_planted().lines()
+    yield "```\n"
+
+
+def audit_of_planted() -> Report:
+    """Return what an audit of the planted faults finds."""
     plant = runpy.run_path(str(DOCS.parent / "examples" / "plant_faults.py"))["plant"]
     with tempfile.TemporaryDirectory() as scratch:
         planted = Path(scratch) / "planted"
         plant(planted)
-        yield from audit(planted).lines()
-    yield "```\n"
+        return audit(planted)
 
 
 if __name__ == "__main__":

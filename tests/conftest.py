@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support import once
+
 TESTS = Path(__file__).parent
 
 LONGEST = (
@@ -36,6 +38,13 @@ Each is run by one of several processes (``--dist loadscope``); they end togethe
 ones begin first. The third has few kernels: in a new clone, the first two wait for the same ones to
 be compiled. The other modules follow by their paths.
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def folder_of_what_is_made_once(tmp_path_factory):
+    """The folder that several processes share: each has its own beside it."""
+    own = tmp_path_factory.getbasetemp()
+    once.FOLDER[:] = [(own.parent if own.name.startswith("popen-") else own) / "once"]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,8 +12,8 @@ The comment ``<!-- not run: reason -->`` before a block keeps it from being run,
 ``<!-- before: commands -->`` makes the state that its reader is in. A page's blocks run one after
 the other in a copy of a clone in which the README's were run before; of troubleshooting.md, each
 section begins with such a copy. Commands are forks of a process that has imported what they need
-(`support.warm`), except where the README shows each step without Snakemake: those are processes of
-their own.
+(`support.warm`); where the README shows each step without Snakemake, they have imported nothing of
+evreel. That the installed command starts by itself is shown in `cli/test_cli.py`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from evreel.errors import EvreelError
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
 from support import ROOT, unprivileged, warm
+from support.checks import planted_faults
 from support.scenes import car, simulated
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
@@ -141,7 +142,7 @@ class Person:
     """Who does what a page says: with an editor in `scratch`, and ``evreel`` of `commands`."""
 
     scratch: Path
-    commands: Path = Path(sys.prefix) / "bin"
+    commands: Path
 
     def environment(self) -> dict[str, str]:
         """Return the environment of who has activated ``.venv``."""
@@ -238,13 +239,13 @@ def run_blocks(blocks: list[Block], folder: Path, person: Person) -> None:
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory):
-    """Who begins with the README, with commands that are processes of their own.
+    """Who begins with the README, with commands that import of evreel by themselves what they need.
 
     Where it activates ``.venv``, `clone` has others follow.
     """
     folder = tmp_path_factory.mktemp("docs")
     (folder / "editor.py").write_text(EDITOR, encoding="utf-8")
-    return Person(folder)
+    return Person(folder, warm.commands(*unprivileged(), fresh=True))
 
 
 @pytest.fixture(scope="module")
@@ -363,7 +364,10 @@ def test_make_targets__that_a_page_names_exist():
 
 
 def test_made_pages__are_those_of_this_code():
-    made = runpy.run_path(str(MADE_BY))["pages"]()
+    pages = runpy.run_path(str(MADE_BY))["pages"]
+    # The audit was made once for all tests; that its commands print it, docs/checks.md is run for.
+    with mock.patch.dict(pages.__globals__, audit_of_planted=lambda: planted_faults().report):
+        made = pages()
     for name, text in made.items():
         page = (ROOT / "docs" / name).read_text(encoding="utf-8")
         assert page == text, f"docs/{name} is of other code; run: python docs/make_pages.py"

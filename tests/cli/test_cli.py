@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -28,7 +29,7 @@ from support.hdf5 import everything
 from support.labelled import labelled
 from support.scenes import write_scene
 
-COLD = (sys.executable, "-m", "evreel.cli")
+COLD = (Path(sys.prefix) / "bin" / "evreel",)  # as it is installed
 
 
 def evreel(*arguments, cwd=None, command=None):

@@ -22,6 +22,7 @@ from evreel.publish.build import build
 from evreel.release import open as module
 from evreel.release.manifest import PlanEntry, read_manifest
 from evreel.release.open import NotInReleaseError, open_release
+from support.once import copy_once
 from support.releases import (
     LABELS,
     SAMPLES_OF_TOWN,
@@ -133,7 +134,13 @@ def test_boxes_of__are_those_whose_time_is_in_the_window_of_a_frame(folder):
 
 
 def in_order_of_windows(folder, tmp_path, keep, without=()):
-    """Build a release like one in `folder`, but with boxes in the order of the windows."""
+    """Return a release like one in `folder`, but with boxes in the order of the windows."""
+    name = f"by-windows-{folder.parent.name}-{keep}{'-without' if without else ''}"
+    copy_once(name, lambda shared: _in_order_of_windows(folder, shared, keep, without), tmp_path)
+    return tmp_path / "r"
+
+
+def _in_order_of_windows(folder, tmp_path, keep, without):
     plan = []
     for file in read_manifest(folder).files:
         if file.id and not file.path.startswith(without):
@@ -151,7 +158,6 @@ def in_order_of_windows(folder, tmp_path, keep, without=()):
         plan.append(PlanEntry(f"train/counts/{path.name}", path, "features", "park", "train"))
     about = {"name": "parks", "version": "3.0", "licence": "CC0-1.0", "labels": LABELS}
     build(plan, tmp_path / "r", **about)
-    return tmp_path / "r"
 
 
 @pytest.mark.parametrize("shipped", ["last", "all"])
@@ -218,7 +224,7 @@ def test_boxes_of__damaged_files_are_one_error(folder, tmp_path, name):
     path = made / "train" / "counts" / name
     data = bytearray(path.read_bytes())
     data[-3] ^= 1
-    path.unlink()  # a link to what it was made from
+    path.unlink()  # nobody may write to it
     path.write_bytes(data)
     with open_release(made) as release, pytest.raises(ReleaseError, match=f"{name}: is damaged"):
         release.recordings["park"].boxes_of("counts", "all")

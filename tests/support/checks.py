@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 
 from evreel import steps
 from evreel.checks import boxes, events, samples
+from evreel.checks.run import audit
 from evreel.layout import BOX_DTYPE
 from evreel.publish.build import build
 from evreel.release.manifest import PlanEntry
 from evreel.samples.samples import Samples
+from support import ROOT
+from support.once import once
 from support.scenes import simulated
 
 SENSOR = (48, 64)
@@ -133,6 +139,23 @@ def cut_recording(results: Path, name: str, split: str = "train") -> None:
     of_samples = results / "samples" / f"{name}.h5"
     steps.samples(store, cut, all_, of_samples, recording=name, labels=labels)
     write_histograms(store, results / "features" / "h" / f"{name}.h5", cut, number=2)
+
+
+def planted_faults() -> SimpleNamespace:
+    """Return the folder of planted faults, what plants them and where, and what an audit finds."""
+    plants = runpy.run_path(str(ROOT / "examples" / "plant_faults.py"))
+
+    def make(shared: Path) -> None:
+        plants["plant"](shared / "planted")
+        (shared / "report").write_bytes(pickle.dumps(audit(shared / "planted")))
+
+    shared = once("planted", make)
+    return SimpleNamespace(
+        folder=shared / "planted",
+        plants=plants["PLANTS"],
+        paths=plants["PATHS"],
+        report=pickle.loads((shared / "report").read_bytes()),
+    )
 
 
 def build_results(folder: Path) -> None:

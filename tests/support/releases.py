@@ -27,6 +27,7 @@ from evreel.samples.tables import Assigned, write_samples_table
 from evreel.windows import Duration
 from evreel.windows import cut as windows_of
 from support import random_events
+from support.once import copy_once
 from support.stores import store_of
 
 DATA_SET = {"name": "street", "version": "1.0", "licence": "CC-BY-4.0"}
@@ -117,7 +118,17 @@ SENSOR = Sensor(24, 32)
 
 
 def labelled_release(folder: Path, compression: str = "portable", table: bool = True) -> Path:
-    """Build a release with a file of each kind: `park` is annotated, `town` is cut into samples."""
+    """Return a release with a file of each kind, in a folder of its own, to be changed.
+
+    `park` is annotated, `town` is cut into samples. A release does not depend on its folder
+    (`tests/release/test_build.py`), so it is built once, and copied.
+    """
+    name = f"labelled-{compression}-{'with' if table else 'without'}-table"
+    copy_once(name, lambda shared: _labelled_release(shared, compression, table), folder)
+    return folder / "parks-2.0"
+
+
+def _labelled_release(folder: Path, compression: str, table: bool) -> None:
     built = folder / "built"
     built.mkdir(parents=True)
     rows = []
@@ -155,7 +166,6 @@ def labelled_release(folder: Path, compression: str = "portable", table: bool = 
     about = {"name": "parks", "version": "2.0", "licence": "CC0-1.0"}
     plan = [PlanEntry(*row) for row in rows]
     build(plan, target, compression=compression, labels=LABELS, recordings=known, **about)
-    return target
 
 
 SAMPLES_OF_TOWN = Samples(

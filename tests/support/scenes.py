@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evreel import steps
+from support.once import copy_once
 
 
 def annotated(
@@ -82,5 +84,11 @@ def write_scene(folder: Path, name: str, seed: int = 0, **changes: object) -> Pa
 
 
 def simulated(folder: Path, name: str, seed: int = 0, **changes: object) -> Path:
-    """Simulate a scene into the folder ``raw``; return the recording."""
-    return steps.simulate(write_scene(folder, name, seed, **changes), folder / "raw")[0]
+    """Simulate a scene into the folder ``raw``; return the recording.
+
+    Each scene is simulated once, and copied: its files are the same in any folder.
+    """
+    scene = write_scene(folder, name, seed, **changes)
+    of_scene = hashlib.sha256(scene.read_bytes()).hexdigest()[:16]
+    copy_once(f"scene-{of_scene}", lambda shared: steps.simulate(scene, shared), folder / "raw")
+    return folder / "raw" / f"{name}.aedat4"

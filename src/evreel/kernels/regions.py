@@ -10,7 +10,7 @@ every processor.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,12 @@ BOX, ELLIPSE, POLYGON, POLYLINE, POINTS, CUBOID, MASK, SKELETON = range(8)
 # vertices, even-odd, with a margin and without; LINE and DISCS x, y, with a reach; PIXELS left,
 # top, right, bottom, then how many pixels there are after each run.
 RECT, CONIC, OUTLINE, TURNED, LINE, DISCS, PIXELS = range(7)
+
+START, UPRIGHT, CORNERS = (cast(int, np.int64(number)) for number in (0, RECT, 4))
+"""The first place of an array, the form of an upright box and how many numbers it has.
+
+For a literal in their places, numba would compile a helper and all that it calls once more.
+"""
 
 MOST_MORE = 32
 """A form has at most so many numbers more than its kind."""
@@ -371,7 +377,7 @@ def areas(
         elif kind[i] == POLYGON:
             area[i] = area_within(numbers, at, n)
         elif kind[i] == CUBOID:
-            area[i] = area_within(work, 0, hull(numbers, at, n, work, 0))
+            area[i] = area_within(work, START, hull(numbers, at, n, work, START))
         elif kind[i] == POLYLINE:
             length = 0.0
             for k in range(at, at + n - 2, 2):
@@ -775,8 +781,8 @@ def shape_at(
     margin: float,
 ) -> tuple[int, int]:
     """Write the form of a shape at a time into the second half of `now`, its numbers before."""
-    move(kind, start, stop, at, n, share, now, 0)
-    return settle(kind, now, 0, n, now, len(now) // 2, margin)
+    move(kind, start, stop, at, n, share, now, START)
+    return settle(kind, now, START, n, now, len(now) // 2, margin)
 
 
 @kernel
@@ -794,14 +800,14 @@ def bound_turning(
         x + reach,
         y + reach,
     )
-    bound(RECT, now, half, 4, scale, 0.0, 0.0, shape, pixels, k)
+    bound(UPRIGHT, now, half, CORNERS, scale, 0.0, 0.0, shape, pixels, k)
 
 
 @kernel
-def distance(i: int, ways: Ways, share: float) -> float:
-    """Return how far a point of shape i's edge may move in a share of its way; −1 if unknown."""
-    kind, start, stop = ways.kind[i], ways.start, ways.stop
-    at, n = ways.first[i], ways.first[i + 1] - ways.first[i]
+def distance(
+    kind: int, start: FloatArray, stop: FloatArray, at: int, n: int, share: float
+) -> float:
+    """Return how far a point of a shape's edge may move in a share of its way; −1 if unknown."""
     farthest = 0.0
     if kind == BOX:
         if start[at + 4] != 0 or stop[at + 4] != 0:
@@ -994,7 +1000,7 @@ def label(
     The first span that is not done, because overlaps may not have room for its own; and how many
     overlaps there are until it.
     """
-    found = 0
+    found = START
     for j in range(begin, len(low)):
         before = found
         regions = roi[rows[j] : rows[j + 1]]
@@ -1125,9 +1131,10 @@ def paint(
             continue
         at, n, length = ways.first[i], ways.first[i + 1] - ways.first[i], to_us - from_us
         share = (t0 - from_us) / length
-        form, m = shape_at(ways.kind[i], ways.start, ways.stop, at, n, share, now, margin)
+        kind, start, stop = ways.kind[i], ways.start, ways.stop
+        form, m = shape_at(kind, start, stop, at, n, share, now, margin)
         fill(form, now, half, m, scale, radius, margin, space.sure, bit, space.crossings)
-        reach = distance(i, ways, (t1 - t0) / length)
+        reach = distance(kind, start, stop, at, n, (t1 - t0) / length)
         fill_way(
             form, now, half, m, reach, scale, radius, margin, space.maybe, bit, space.pixels, k
         )

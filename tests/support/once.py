@@ -1,0 +1,42 @@
+"""Files that many tests begin with, made once by the first of all processes that ask for them."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from evreel.system import lock
+
+FOLDER: list[Path] = []
+"""The folder for such files, which `tests/conftest.py` enters; without it, there is a new one."""
+
+
+def once(name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder of a name, which no test may change, after `make` has filled it once.
+
+    The processes of one test run share it. While one makes it, the others wait; if that one fails
+    or is killed, the next one begins again. The folder has its place from the beginning, because
+    files may name it.
+    """
+    if not FOLDER:
+        FOLDER.append(Path(tempfile.mkdtemp(prefix="once-")))
+        atexit.register(shutil.rmtree, FOLDER[0])
+    folder = FOLDER[0] / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = folder.with_name(f"{folder.name}.made")
+    with folder.with_name(f"{folder.name}.lock").open("w") as file:
+        lock(file, wait=True)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
+def copy_once(name: str, make: Callable[[Path], object], folder: Path) -> None:
+    """Add copies of the files that `once` makes to a folder."""
+    shutil.copytree(once(name, make), folder, symlinks=True, dirs_exist_ok=True)
