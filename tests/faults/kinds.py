@@ -27,6 +27,8 @@ RULES = (
     *("publish_samples", "publish_features", "recipe", "release_plan", "release"),
 )
 """Rules that a run has jobs of, two of some."""
+REFUSING = ("export", "unpack")
+"""Commands that write no folder over another."""
 SAME = "Run the same command again."
 UNLOCK = "Run the same command again; if it says that the directory is locked, `--unlock` first."
 AS_EVER = "The bytes of an undisturbed run, and no other files."
@@ -108,20 +110,24 @@ def end_command(hand: Hand, name: str, rng: random.Random) -> str:
     signals = (SIGKILL, SIGKILL, SIGKILL, SIGTERM, SIGINT, signal.SIGHUP)
     death = Death.drawn(rng, *signals, most=20, longest_s=0.3)
     hand.prepare(name)
-    refuses = name in ("export", "unpack")
-    replaces = not refuses and rng.random() < 0.3
+    replaces = name not in REFUSING and rng.random() < 0.3
     hand.clear(name if replaces else None)
     ended = hand.run(name, death)
     hand.check_whole(name)
+    run_again(hand, name)
+    hand.deaths += ended != 0
+    return f"{name}: {death} → {ended}"
+
+
+def run_again(hand: Hand, name: str) -> None:
+    """Run a command again; where it refuses a folder that it has made, remove that first."""
     status = hand.run(name)
-    if refuses and status == 2:
+    if name in REFUSING and status == 2:
         hand.check_whole(name, all_of_it=True)
         hand.remove_outputs()
         status = hand.run(name)
     hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
     hand.check_done(name)
-    hand.deaths += ended != 0
-    return f"{name}: {death} → {ended}"
 
 
 @fault(
@@ -145,9 +151,7 @@ def full_disk_command(hand: Hand, rng: random.Random) -> str:
         hand.check_whole(name)
         if change:
             change(f"size={PLENTY}")
-        status = hand.run(name)
-        hold(status == 0, f"{name}: the same command ends with {status}: {hand.said()}")
-        hand.check_done(name)
+        run_again(hand, name)
     if ended:
         hold(ended == 1, f"{name}: a full disk ends it with {ended}: {said}")
         hold("Make room" in said, f"{name}: says of the full disk: {said}")
