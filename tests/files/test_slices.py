@@ -267,7 +267,7 @@ def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, slic
     whole, expected = slices.read_bytes(), everything_in(slices)
     damaged = tmp_path / "damaged.h5"
     refused = 0
-    for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 250).tolist():
+    for bit in np.random.default_rng(1).integers(0, 8 * len(whole), 100).tolist():
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
         damaged.write_bytes(flipped)
@@ -276,7 +276,7 @@ def test_slices_file__with_any_bit_flipped_is_refused_or_the_same(tmp_path, slic
         except LayoutError as error:
             assert error.path == damaged, f"bit {bit}"
             refused += 1
-    assert refused > 150
+    assert refused > 60
 
 
 def test_tags__alone_make_a_slices_file(tmp_path, store):

@@ -64,8 +64,8 @@ def command(
     if cold:
         own = [sys.executable, "-m", "snakemake"]
     else:
-        warmed = warm.commands() if machine is None else warm.commands(fresh=True, **machine)
-        own = [str(warmed / "snakemake")]
+        fresh = machine is not None or house != ROOT
+        own = [str(warm.commands(fresh=fresh, **(machine or {})) / "snakemake")]
     return [
         *own,
         *(
@@ -91,13 +91,13 @@ def snakemake(
     """Run Snakemake on the data set in `folder`, with output and errors as one text.
 
     `house` is a checkout, of which also the package is taken; `env` is added to the environment.
-    Snakemake and its jobs are forks of a process that has imported what they need, unless they are
-    of another checkout. `machine` is added to the environment in which that process starts, too;
-    where it is given, each job imports of evreel by itself what it needs.
+    Snakemake and its jobs are forks of a process that has imported what they need. `machine` is
+    added to the environment in which that process starts, too; where it is given, or the checkout
+    is another, each job imports of evreel by itself what it needs.
     """
     path = os.pathsep.join(filter(None, [str(house / "src"), os.environ.get("PYTHONPATH")]))
     return subprocess.run(
-        command(folder, *arguments, house=house, cold=house != ROOT, machine=machine),
+        command(folder, *arguments, house=house, cold=False, machine=machine),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path, **(machine or {}), **(env or {})},
         stdout=subprocess.PIPE,

@@ -6,7 +6,6 @@ import re
 import shlex
 
 import yaml
-from snakemake.cli import get_argument_parser
 
 from support import ROOT
 
@@ -15,6 +14,8 @@ WORKFLOW = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "workflo
 
 
 def test_flags__are_options_of_snakemake():
+    from snakemake.cli import get_argument_parser  # takes a second, in each process that collects
+
     flags = USAGE["mandatory-flags"]
     assert flags["desc"].strip()
     known = get_argument_parser()._option_string_actions
