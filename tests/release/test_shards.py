@@ -1,9 +1,11 @@
 """Releases in tar files; `tests/venues` reads them with WebDataset."""
 
+import errno
 import hashlib
 import os
 import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -226,6 +228,17 @@ def test_damaged_shard__is_named_and_nothing_is_unpacked(packed, tmp_path):
         with pytest.raises(ReleaseError, match=r"shard mixed-000000.tar cannot be read"):
             steps.unpack(folder, tmp_path / "release")
         assert not (tmp_path / "release").exists()
+
+
+def test_full_disk__where_a_file_beside_the_shards_is_copied_is_said(packed, tmp_path, monkeypatch):
+    def full(source, target):
+        Path(target).touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("evreel.release.shards.shutil.copyfile", full)
+    with pytest.raises(ReleaseError, match=r"(?s)cannot be copied: No space .*Make room"):
+        steps.unpack(packed, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.parametrize(
