@@ -24,11 +24,13 @@ from evreel.outputs import (
     ended_in_order,
     hold_run,
     is_running,
+    keep,
     scratch_folder,
     scratch_path,
     start_run,
 )
-from support import bound, run_python
+from support import bound, random_events, run_python
+from support.stores import store_of
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +120,44 @@ def test_atomic__removes_what_killed_processes_left_there_and_nothing_of_others(
             scratch.write_text("new")
         assert [path.name for path in (tmp_path / SCRATCH).glob("*/*")] == ["other"]
     assert below(tmp_path) == ["other", "x.txt"]
+
+
+def test_keep__removes_what_killed_processes_left_beside_an_output_that_stands(tmp_path):
+    final = tmp_path / "x.txt"
+    final.write_text("whole")
+    keep(final)
+    run_python(DIES, final, "kill", check=False)
+    with atomic(tmp_path / "other") as (other,):
+        other.write_text("other")
+        run_python(DIES, final, "kill", check=False)
+        keep(final)
+        assert [path.name for path in (tmp_path / SCRATCH).glob("*/*")] == ["other"]
+    run_python(DIES, final, "kill", check=False)
+    keep(final)
+    assert below(tmp_path) == ["other", "x.txt"]
+    assert not (tmp_path / SCRATCH).exists()
+
+
+@pytest.mark.parametrize("step", ["table", "features"])
+def test_step__that_keeps_its_output_removes_what_a_killed_one_left(tmp_path, step):
+    (tmp_path / "data" / "train").mkdir(parents=True)
+    (tmp_path / "data" / "train" / "a.bin").write_bytes(bytes(40))  # as N-MNIST has it
+    store = store_of(tmp_path / "store.h5", random_events(50))
+    out = tmp_path / "out"
+
+    def make():
+        if step == "table":
+            steps.table(tmp_path / "data", out, sensor="34x34")
+        else:
+            settings = steps.FeatureSettings(representation="histogram", window_us=1000)
+            steps.all_features(store, {out: settings})
+
+    make()
+    before = out.read_bytes()
+    run_python(DIES, out, "kill", check=False)
+    make()
+    assert out.read_bytes() == before
+    assert not (tmp_path / SCRATCH).exists()
 
 
 def test_atomic__puts_nothing_under_a_name_if_a_process_was_killed(tmp_path):

@@ -503,6 +503,14 @@ def _remove_dead(scratch: Path) -> None:
                 path.unlink()
 
 
+def keep(final: Path) -> None:
+    """Remove what killed commands left beside an output that is kept, as one that is made would."""
+    scratch = scratch_folder(final)
+    with contextlib.suppress(OSError):  # there is none, or it is a workflow's or used by others
+        _remove_dead(scratch)
+        scratch.rmdir()
+
+
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
