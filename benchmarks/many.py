@@ -325,7 +325,7 @@ def plot(found: Measured, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     figure, (whole, plans) = pyplot.subplots(1, 2, figsize=(11, 3.5), layout="constrained")
     bars = {
@@ -340,8 +340,12 @@ def plot(found: Measured, path: Path) -> None:
     for what, most in ((DRY_RUN, (6, 20)), (NO_OP, (7, 25))):
         times = found.of(what)
         (line,) = plans.plot([*times], [*times.values()], marker="o", label=what)
-        plans.plot([1_000, 10_000], most, linestyle=":", color=line.get_color(), label="its limit")
+        plans.plot([1_000, 10_000], most, linestyle=":", color=line.get_color(), label="limit")
     plans.set(xscale="log", yscale="log", xlabel="rows", ylabel="seconds")
+    for axis, ticks in ((plans.xaxis, [1_000, 10_000]), (plans.yaxis, [5, 10, 20, 40])):
+        axis.set_major_locator(ticker.FixedLocator(ticks))
+        axis.set_major_formatter(ticker.StrMethodFormatter("{x:,.0f}"))
+        axis.set_minor_locator(ticker.NullLocator())
     plans.legend(frameon=False)
     for axes in (whole, plans):
         axes.spines[["top", "right"]].set_visible(False)
