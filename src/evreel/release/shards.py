@@ -421,6 +421,4 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
     except OSError as error:
         hint = MAKE_ROOM if error.errno in FULL else None
-        raise ReleaseError(
-            f"cannot be copied: {error.strerror}", path=source, hint=hint
-        ) from error
+        raise ReleaseError(f"cannot be copied: {error.strerror}", path=source, hint=hint) from error
