@@ -69,7 +69,7 @@ bench-threads: setup ## measure one recording by one thread and by several (5 mi
 bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion events (25 minutes, 40 GB)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/scale.py --plot docs/benchmarks_scale.png
 
-bench-many: setup ## measure many short recordings beside the same steps in one process (an hour)
+bench-many: setup ## measure many short recordings beside the same steps in one process (90 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/many.py --again --plot docs/benchmarks_many.png
 
 bench-memory: setup ## measure each step's peak memory at 10 and 100 million events (5 minutes)

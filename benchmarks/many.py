@@ -1,6 +1,6 @@
 """Time many short recordings: the workflow beside the same steps called in a row in one process.
 
-    python benchmarks/many.py                     1,000 recordings, and plans of 10,000 (an hour)
+    python benchmarks/many.py                     1,000 recordings, and plans of 10,000 (90 minutes)
     python benchmarks/many.py --only plan         how long Snakemake plans 1,000 and 10,000 rows
 
 Three tables:

@@ -24,7 +24,7 @@ from evreel.outputs import (
     ended_in_order,
     hold_run,
     is_running,
-    keep,
+    remove_leftovers,
     scratch_folder,
     scratch_path,
     start_run,
@@ -122,18 +122,20 @@ def test_atomic__removes_what_killed_processes_left_there_and_nothing_of_others(
     assert below(tmp_path) == ["other", "x.txt"]
 
 
-def test_keep__removes_what_killed_processes_left_beside_an_output_that_stands(tmp_path):
+def test_remove_leftovers__removes_what_killed_processes_left_beside_an_output_that_stands(
+    tmp_path,
+):
     final = tmp_path / "x.txt"
     final.write_text("whole")
-    keep(final)
+    remove_leftovers(final)
     run_python(DIES, final, "kill", check=False)
     with atomic(tmp_path / "other") as (other,):
         other.write_text("other")
         run_python(DIES, final, "kill", check=False)
-        keep(final)
+        remove_leftovers(final)
         assert [path.name for path in (tmp_path / SCRATCH).glob("*/*")] == ["other"]
     run_python(DIES, final, "kill", check=False)
-    keep(final)
+    remove_leftovers(final)
     assert below(tmp_path) == ["other", "x.txt"]
     assert not (tmp_path / SCRATCH).exists()
 

@@ -101,6 +101,11 @@ _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST, errno.ELOOP)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
+def if_full(error: OSError) -> str | None:
+    """Return `MAKE_ROOM` if an error says that a disk is full, for a hint; else None."""
+    return MAKE_ROOM if error.errno in FULL else None
+
+
 def refused(path: Path, error: OSError) -> EvreelError:
     """Return the error that says why the system lets nothing be written at `path`."""
     at = "" if error.filename in (None, str(path)) else f" ({error.filename})"
@@ -503,7 +508,7 @@ def _remove_dead(scratch: Path) -> None:
                 path.unlink()
 
 
-def keep(final: Path) -> None:
+def remove_leftovers(final: Path) -> None:
     """Remove what killed commands left beside an output that is kept, as one that is made would."""
     scratch = scratch_folder(final)
     with contextlib.suppress(OSError):  # there is none, or it is a workflow's or used by others

@@ -30,7 +30,7 @@ from evreel.acquire.tar import Readable
 from evreel.closing import Closing
 from evreel.errors import EvreelError, SourceError
 from evreel.folders import files_of
-from evreel.outputs import FULL, MAKE_ROOM, Progress, silent
+from evreel.outputs import Progress, if_full, silent
 from evreel.text import nfc
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _as_source_error(archive: str, place: str) -> Iterator[None]:
         # What bzip2 raises, and what the system raises on a position before the file's start.
         if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error, place) from error
-        hint = MAKE_ROOM if error.errno in FULL else None
+        hint = if_full(error)
         raise SourceError(
             f"cannot be unpacked: {error.strerror}", place=place, hint=hint
         ) from error

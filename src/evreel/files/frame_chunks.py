@@ -18,6 +18,7 @@ import zstandard
 from evreel.errors import LayoutError
 from evreel.files import hdf5
 from evreel.files.filters import BLOSC, decompress_into, deflated
+from evreel.geometry import Frame
 from evreel.layout import GZIP_LEVEL, Compression
 from evreel.threads import Crew, Task
 
@@ -56,7 +57,6 @@ def new_frames(
 
 
 _Bytes = bytes | memoryview
-_Frame = npt.NDArray[Any]
 
 
 class FrameChunks:
@@ -92,8 +92,8 @@ class FrameChunks:
         self._crew = Crew(threads) if crew is None else crew
         self._is_own = crew is None
         self._most_pending = threads
-        self._pending: deque[tuple[Task[_Bytes], _Frame | None]] = deque()
-        self._free: list[_Frame] = []  # copies of frames that are not needed any more
+        self._pending: deque[tuple[Task[_Bytes], Frame | None]] = deque()
+        self._free: list[Frame] = []  # copies of frames that are not needed any more
         self._written = 0
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class FrameChunks:
             if self._is_own:
                 self._crew.close()
 
-    def write(self, frame: _Frame) -> None:
+    def write(self, frame: Frame) -> None:
         """Add the next frame, (C, H, W); the array may be used again at once.
 
         Raises
@@ -121,7 +121,7 @@ class FrameChunks:
             )
         if self._written + len(self._pending) == self._n:
             raise LayoutError(f"a frame follows the last of {self._n} windows")
-        copy: _Frame | None = None
+        copy: Frame | None = None
         if self._crew.threads == 1 and self._compression != "none":  # it is compressed at once
             frame = np.ascontiguousarray(frame)
         else:  # new memory takes longer than that of an earlier copy
@@ -192,7 +192,7 @@ class FrameChunks:
                 decompress_into(chunk, plain)
         return chunk
 
-    def _add(self, task: Task[_Bytes], copy: _Frame | None = None) -> None:
+    def _add(self, task: Task[_Bytes], copy: Frame | None = None) -> None:
         self._pending.append((task, copy))
         if len(self._pending) > self._most_pending:
             self._store()

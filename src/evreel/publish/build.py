@@ -25,7 +25,7 @@ from evreel.checks.run import check_release
 from evreel.dataset.memory import Memory
 from evreel.errors import EvreelError, ReleaseError, UsageError
 from evreel.layout import BOXES_SUFFIX, EVENTS, GZIP_LEVEL, LABEL_MAP
-from evreel.outputs import FULL, MAKE_ROOM, Progress, silent
+from evreel.outputs import Progress, if_full, silent
 from evreel.provenance import canonical_json, sha256, state
 from evreel.publish.prepare import Compression, Store, place, prepare
 from evreel.publish.record import Record
@@ -667,7 +667,7 @@ def _not_copied(entry: PlanEntry, error: OSError) -> ReleaseError:
     return ReleaseError(
         f"source {str(entry.source)!r} cannot be copied: {error.strerror}",
         place=entry.place,
-        hint=MAKE_ROOM if error.errno in FULL else None,
+        hint=if_full(error),
     )
 
 

@@ -24,7 +24,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from evreel.errors import ReleaseError
-from evreel.outputs import FULL, MAKE_ROOM, Progress, silent
+from evreel.outputs import Progress, if_full, silent
 from evreel.release.digests import pieces
 from evreel.release.manifest import (
     MANIFEST,
@@ -420,5 +420,6 @@ def _copy(source: Path, target: Path) -> None:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        hint = MAKE_ROOM if error.errno in FULL else None
-        raise ReleaseError(f"cannot be copied: {error.strerror}", path=source, hint=hint) from error
+        raise ReleaseError(
+            f"cannot be copied: {error.strerror}", path=source, hint=if_full(error)
+        ) from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from evreel.dataset.settings import FeatureSettings
 from evreel.errors import EvreelError, LayoutError, ParameterError
-from evreel.outputs import Progress, atomic, keep, silent
+from evreel.outputs import Progress, atomic, remove_leftovers, silent
 from evreel.provenance import Provenance, digest_of, sha256
 from evreel.shares import Share
 from evreel.steps.common import LOG, Steady, named, with_progress
@@ -546,7 +546,7 @@ class _Job:
         if not self.is_made():
             return False
         self.path.touch()
-        keep(self.path)
+        remove_leftovers(self.path)
         LOG.info("%s: kept, it is complete and the same", self.said)
         return True
 

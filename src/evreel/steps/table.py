@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evreel.errors import EvreelError, RecordingError, UsageError
-from evreel.outputs import SCRATCH, Progress, atomic, keep, silent
+from evreel.outputs import SCRATCH, Progress, atomic, remove_leftovers, silent
 from evreel.steps.common import LOG
 from evreel.text import counted, is_reserved, listed
 
@@ -149,7 +149,7 @@ def table(
             else:
                 write_rows(scratch, rows)
     else:
-        keep(Path(output))
+        remove_leftovers(Path(output))
     n = len(kept.ids) + len(rows)
     how = f"; {len(rows)} added, {len(kept.ids)} kept as they are" if kept.is_there else ""
     LOG.info("%s: %s%s", Path(output).name, counted(n, "recording"), how)
