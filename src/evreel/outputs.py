@@ -461,8 +461,9 @@ def _own_folder(final: Path) -> tuple[Path, IO[bytes] | None]:
             held = _hold(own)
             own.mkdir()
             break
-        except FileNotFoundError:
-            # Another output may finish and remove the scratch folder before it is used here.
+        except (FileNotFoundError, FileExistsError):
+            # Another output may finish and remove the scratch folder before it is used here. Where
+            # that comes while it is made, `mkdir` says that it exists, and finds no folder.
             if not attempts_left:
                 raise
     _remove_dead(own.parent)
