@@ -192,7 +192,7 @@ def test_paths__become_text_with_slashes_on_every_system():
 
 @pytest.fixture(params=[True, False], ids=["places", "no places"])
 def places(request, monkeypatch):
-    monkeypatch.setattr("evreel.system._HAS_PLACES", request.param)
+    monkeypatch.setattr("evreel.system.HAS_PLACES", request.param)
 
 
 def test_bytes_at_a_place__are_read_and_written_wherever_the_file_is(places, tmp_path):

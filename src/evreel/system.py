@@ -14,7 +14,7 @@ CLOSED_IN_OTHERS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 """For `os.open`: fail if the path is a link."""
 
-_HAS_PLACES = hasattr(os, "preadv")
+HAS_PLACES = hasattr(os, "preadv")
 _ONE_AT_A_TIME = threading.Lock()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -53,7 +53,7 @@ def lock(file: IO[Any], *, wait: bool = False) -> bool:
 
 def read_at(file: int, size: int, at: int) -> bytes:
     """Return up to `size` bytes of a file that begin at one, whichever byte others are at."""
-    if _HAS_PLACES:
+    if HAS_PLACES:
         return os.pread(file, size, at)
     with _moved(file, at):
         return os.read(file, size)
@@ -61,7 +61,7 @@ def read_at(file: int, size: int, at: int) -> bytes:
 
 def fill_at(file: int, buffer: memoryview, at: int) -> int:
     """Fill a buffer with bytes of a file that begin at one; return how many there were."""
-    if _HAS_PLACES:
+    if HAS_PLACES:
         return os.preadv(file, [buffer], at)
     data = read_at(file, len(buffer), at)
     buffer[: len(data)] = data
@@ -70,7 +70,7 @@ def fill_at(file: int, buffer: memoryview, at: int) -> int:
 
 def write_at(file: int, data: memoryview, at: int) -> int:
     """Write bytes of a file that begin at one; return how many were written."""
-    if _HAS_PLACES:
+    if HAS_PLACES:
         return os.pwrite(file, data, at)
     with _moved(file, at):
         return os.write(file, data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -66,6 +68,50 @@ def test_damaged_chunk__is_an_error_wherever_the_damage_is():
         bitshuffle.decode(chunk, np.empty(5, "<u2"))
 
 
+@pytest.fixture(params=["kernels", "one at a time"])
+def each(request, monkeypatch):
+    """Both ways of making and reading several chunks."""
+    if request.param == "one at a time":
+        monkeypatch.setattr(bitshuffle, "_kernels", lambda: None)
+    elif bitshuffle._kernels() is None:
+        pytest.skip("numba is not imported, or compiles nothing")
+
+
+@needs_codec
+@pytest.mark.parametrize("name", VALUES)
+def test_chunks_made_together__are_those_made_one_by_one(each, name):
+    values = VALUES[name]
+    n = len(values) // 4
+    chunks = bitshuffle.encode_each(values, n)
+    assert chunks == [bitshuffle.encode(values[k * n : (k + 1) * n]) for k in range(4)]
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    starts = ends - [len(chunk) for chunk in chunks]
+    found = np.empty_like(values)
+    bitshuffle.decode_each(np.frombuffer(b"".join(chunks), np.uint8), starts, ends, found)
+    assert found.tobytes() == values.tobytes()
+
+
+@needs_codec
+def test_damage_in_one_of_several__is_the_error_of_that_chunk(each):
+    values = VALUES["coordinates"]
+    chunks = bitshuffle.encode_each(values, len(values) // 4)
+    sizes = np.array([len(chunk) for chunk in chunks])
+    ends = np.cumsum(sizes)
+    rng = np.random.default_rng(4)
+    whole = np.frombuffer(b"".join(chunks), np.uint8)
+    for at in rng.integers(0, len(whole), 100):
+        damaged = whole.copy()
+        damaged[at] ^= 1 << rng.integers(8)
+        with pytest.raises(ValueError, match="checksum"):
+            bitshuffle.decode_each(damaged, ends - sizes, ends, np.empty_like(values))
+    short = ends.copy()
+    short[2] = ends[1] + 15
+    with pytest.raises(ValueError, match="a chunk has 15 bytes"):
+        bitshuffle.decode_each(whole, ends - sizes, short, np.empty_like(values))
+    with pytest.raises(ValueError, match="says that it has"):
+        bitshuffle.decode_each(whole, ends - sizes, ends, np.empty(20, "<u2"))
+
+
 def written(path, events, threads, rows=100_001) -> bytes:
     """Return the bytes of a store that so many threads make, with triggers in between."""
     with (
@@ -125,3 +171,29 @@ def test_column__gives_the_rows_that_are_asked_for(tmp_path, rows):
         for name in "txyp":
             column = Column(file[f"events/{name}"])
             assert (column[rows] == getattr(events, name)[rows]).all()
+
+
+@needs_codec
+def test_chunks__are_read_wherever_they_are_and_whichever_filters_they_skip(tmp_path):
+    values = np.random.default_rng(5).integers(0, 346, 5_000).astype("<u2")
+    with hdf5.new_file(tmp_path / "a.h5") as file:
+        options = hdf5.filter_options("bitshuffle-lz4")
+        data = file.create_dataset("a", shape=(5_000,), dtype="<u2", chunks=(1_000,), **options)
+        for k in (3, 0, 1, 4):
+            chunk = bitshuffle.encode(values[1_000 * k : 1_000 * (k + 1)])
+            data.id.write_direct_chunk((1_000 * k,), chunk)
+        data.id.write_direct_chunk((2_000,), values[2_000:3_000].tobytes(), filter_mask=3)
+    with h5py.File(tmp_path / "a.h5") as file:
+        column = Column(file["a"])
+        for first, last in ((0, 5_000), (0, 2_000), (3_000, 5_000), (1, 4_999)):
+            assert (column[first:last] == values[first:last]).all()
+
+
+@needs_codec
+def test_chunks__of_a_file_that_was_cut_meanwhile_are_an_error(tmp_path):
+    events = random_events(200_000)
+    with h5py.File(store_of(tmp_path / "s.h5", events)) as file:
+        column = Column(file["events/t"])
+        os.truncate(tmp_path / "s.h5", column.dataset.id.get_chunk_info(1).byte_offset + 100)
+        with pytest.raises((OSError, ValueError)):
+            column[: 3 * COLUMN_CHUNK]

@@ -170,7 +170,7 @@ def test_error_in_a_thread__is_raised_once_and_leaves_nothing(
     tmp_path, events, store, monkeypatch, threads, raised
 ):
     write_dat(tmp_path / "a.dat", events)
-    monkeypatch.setattr(bitshuffle, "encode", on_fifth_call(bitshuffle.encode, raised))
+    monkeypatch.setattr(bitshuffle, "encode_each", on_fifth_call(bitshuffle.encode_each, raised))
     with pytest.raises(type(raised), match=str(raised)):
         steps.events(tmp_path / "a.dat", tmp_path / "made" / "a.h5", threads=threads)
     monkeypatch.undo()

@@ -11,12 +11,15 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
+import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+
+from evreel import system
 
 _HEAD = struct.Struct(">QI")
 _SUM = struct.Struct("<I")
@@ -128,3 +131,143 @@ def decode(chunk: bytes, values: npt.NDArray[Any]) -> None:
     read = found.decompress(place + _HEAD.size, values.ctypes.data, n, size, block // size)
     if read != stop - _HEAD.size:
         raise ValueError(f"bitshuffle reads {read} of {stop - _HEAD.size} bytes")
+
+
+def encode_each(values: npt.NDArray[Any], n: int) -> list[bytes]:
+    """Return the chunks of n values each of (k · n,) contiguous ones, as `encode`.
+
+    Raises
+    ------
+    ValueError
+        If the library refuses them.
+    """
+    kernels = _kernels()
+    if kernels is None or len(values) == n:
+        return [encode(values[first : first + n]) for first in range(0, len(values), n)]
+    found = codec()
+    assert found is not None
+    size = values.itemsize
+    block = found.block(size)
+    room = _HEAD.size + found.bound(n, size, block) + _SUM.size
+    stops = np.empty(len(values) // n, np.int64)
+    chunks = np.empty(len(stops) * room, np.uint8)
+    of = _address(found.compress), _address(found.checksum)
+    failed = kernels.encode(values.view(np.uint8), n, size, block, *of, chunks, stops)
+    if failed:
+        raise ValueError(f"bitshuffle fails with {failed}")
+    starts = [0, *stops[:-1].tolist()]
+    return [chunks[slice(*ends)].tobytes() for ends in zip(starts, stops.tolist(), strict=True)]
+
+
+def decode_each(
+    chunks: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+    values: npt.NDArray[Any],
+) -> None:
+    """Fill (k · n,) contiguous values from k chunks, at ``[starts, stops)`` of bytes.
+
+    Raises
+    ------
+    ValueError
+        If one is damaged, as in `decode`.
+    """
+    n = len(values) // len(starts)
+    kernels, done = _kernels(), 0
+    if kernels is not None:
+        found = codec()
+        assert found is not None
+        of = n, values.itemsize, _address(found.decompress), _address(found.checksum)
+        done = kernels.decode(chunks, starts, stops, *of, values.view(np.uint8))
+    for k in range(done, len(starts)):  # which says what is wrong with a chunk
+        decode(chunks[starts[k] : stops[k]].tobytes(), values[k * n : (k + 1) * n])
+
+
+class Chunks:
+    """Such chunks of a data set of one dimension; `of` makes it. It serves several threads.
+
+    Their bytes are read past HDF5, which does one thing at a time for all threads, whether it reads
+    this file or writes another.
+    """
+
+    def __init__(self, dataset: h5py.Dataset) -> None:
+        self._dataset = dataset
+        self._rows: int = dataset.chunks[0]
+        self._past_hdf5 = system.HAS_PLACES and dataset.file.driver == "sec2"
+
+    @classmethod
+    def of(cls, dataset: h5py.Dataset) -> Self | None:
+        """Return what reads a data set's chunks; None if HDF5 itself must read them."""
+        return cls(dataset) if is_ours(dataset) else None
+
+    def read(self, first: int, last: int, values: npt.NDArray[Any]) -> None:
+        """Fill contiguous values from the whole chunks ``[first, last)``.
+
+        Raises
+        ------
+        ValueError
+            If one is damaged.
+        OSError, RuntimeError
+            If there is none, or it cannot be read.
+        """
+        starts, sizes = self._places[:, first:last]
+        if self._past_hdf5 and len(sizes) == last - first and sizes.all():
+            ends = np.cumsum(sizes)
+            chunks = np.empty(ends[-1], np.uint8)
+            self._fill(chunks, starts, sizes)
+            decode_each(chunks, ends - sizes, ends, values)
+            return
+        for k in range(first, last):
+            rows = slice(k * self._rows, (k + 1) * self._rows)
+            part = values[rows.start - first * self._rows : rows.stop - first * self._rows]
+            skipped, data = self._dataset.id.read_direct_chunk((rows.start,))
+            if skipped:
+                part[...] = self._dataset[rows]
+            else:
+                decode(data, part)
+
+    @functools.cached_property
+    def _places(self) -> npt.NDArray[np.int64]:
+        """First byte in the file, and bytes, of each chunk; 0 if HDF5 must read it, (2, chunks)."""
+        places = np.zeros((2, -(-len(self._dataset) // self._rows)), np.int64)
+
+        def add(chunk: Any) -> None:
+            if not chunk.filter_mask:
+                k = chunk.chunk_offset[0] // self._rows
+                places[:, k] = chunk.byte_offset, chunk.size
+
+        if self._past_hdf5:
+            self._dataset.id.chunk_iter(add)
+        return places
+
+    def _fill(
+        self,
+        chunks: npt.NDArray[np.uint8],
+        starts: npt.NDArray[np.int64],
+        sizes: npt.NDArray[np.int64],
+    ) -> None:
+        """Read chunks at places of the file; those that touch, as most do, at once."""
+        file = self._dataset.file.id.get_vfd_handle()
+        room, done = chunks.data, 0
+        apart = np.flatnonzero(starts[1:] != starts[:-1] + sizes[:-1]) + 1
+        for of in np.split(np.arange(len(starts)), apart):
+            size = int(sizes[of].sum())
+            if system.fill_at(file, room[done : done + size], int(starts[of[0]])) != size:
+                raise ValueError("the file ends before its last chunk")
+            done += size
+
+
+def _kernels() -> Any:
+    """Return the kernels that do several chunks at a time; None if one at a time is better.
+
+    That is so without numba, whose import takes as long as some 2,000 chunks.
+    """
+    if "numba" not in sys.modules:
+        return None
+    from evreel.kernels import bitshuffle
+
+    return bitshuffle if hasattr(bitshuffle.encode, "py_func") else None  # it may not compile
+
+
+def _address(function: Any) -> int | None:
+    return ctypes.cast(function, ctypes.c_void_p).value

@@ -18,6 +18,10 @@ import numpy.typing as npt
 from evreel.files import bitshuffle
 from evreel.threads import Crew, Task
 
+_TASK_BYTES = 1 << 20
+"""Bytes of the chunks that a task compresses: waking a thread for each one takes as long as a small
+one."""
+
 
 class Columns:
     """The columns of a file that a crew compresses.
@@ -72,8 +76,13 @@ class _Column:
         self._crew = crew
         (self._rows,) = dataset.chunks
         self._dtype = dataset.dtype
-        self._most = max(1, kept_bytes // (self._rows * self._dtype.itemsize))
-        self._pending: deque[Task[bytes]] = deque()
+        chunk_bytes = self._rows * self._dtype.itemsize
+        self._most = max(1, kept_bytes // chunk_bytes)
+        self._at_once = max(1, _TASK_BYTES // chunk_bytes)
+        self._begun: deque[Task[deque[bytes]]] = deque()  # each compresses some chunks
+        self._made: deque[bytes] = deque()  # of the oldest task
+        self._waiting: list[list[npt.NDArray[Any]]] = []  # parts of chunks, for the next task
+        self._n_pending = 0  # chunks of all these
         self._newest: list[npt.NDArray[Any]] = []  # parts of a chunk that is not full yet
         self._n_newest = 0
         self._n_written = 0
@@ -81,32 +90,45 @@ class _Column:
     def append(self, rows: npt.NDArray[Any]) -> None:
         done = 0
         while done < len(rows):
-            if not self._n_newest and len(self._pending) == self._most:
+            if not self._n_newest and self._n_pending == self._most:
                 self._write()
             part = rows[done : done + self._rows - self._n_newest]
             self._newest.append(part)
             self._n_newest += len(part)
             done += len(part)
             if self._n_newest == self._rows:
-                self._compress()
+                self._add_newest()
 
     def finish(self) -> None:
         if self._n_newest:
             self._newest.append(np.zeros(self._rows - self._n_newest, self._dtype))
-            self._compress()
-        while self._pending:
+            self._add_newest()
+        while self._n_pending:
             self._write()
 
-    def _compress(self) -> None:
-        self._pending.append(self._crew.begin(_chunk, self._newest, self._dtype))
+    def _add_newest(self) -> None:
+        self._waiting.append(self._newest)
+        self._n_pending += 1
         self._newest, self._n_newest = [], 0
+        if len(self._waiting) == self._at_once:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._begun.append(self._crew.begin(_compressed, self._waiting, self._dtype))
+        self._waiting = []
 
     def _write(self) -> None:
-        chunk = self._pending.popleft().result()
-        self._dataset.id.write_direct_chunk((self._n_written * self._rows,), chunk)
+        if not self._made:
+            if not self._begun:
+                self._begin()
+            self._made = self._begun.popleft().result()
+        place = self._n_written * self._rows
+        self._dataset.id.write_direct_chunk((place,), self._made.popleft())
         self._n_written += 1
+        self._n_pending -= 1
 
 
-def _chunk(parts: list[npt.NDArray[Any]], dtype: np.dtype[Any]) -> bytes:
+def _compressed(chunks: list[list[npt.NDArray[Any]]], dtype: np.dtype[Any]) -> deque[bytes]:
+    parts = [part for chunk in chunks for part in chunk]
     values = np.concatenate(parts, dtype=dtype, casting="same_kind")
-    return bitshuffle.encode(values)
+    return deque(bitshuffle.encode_each(values, len(values) // len(chunks)))

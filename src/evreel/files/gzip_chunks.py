@@ -125,7 +125,7 @@ class Column:
         self.dataset = dataset
         self._n, self._dtype = len(dataset), dataset.dtype
         self._gzip = GzipChunks.of(dataset)
-        self._is_bitshuffle = bitshuffle.is_ours(dataset)
+        self._bitshuffle = bitshuffle.Chunks.of(dataset)
         self._rows = dataset.chunks[0] if dataset.chunks else max(1, self._n)
         # Replaced as a whole, so that threads need no lock.
         self._kept: tuple[tuple[int, Chunk], ...] = ()
@@ -139,8 +139,8 @@ class Column:
             row = range(self._n)[rows]
             return self._chunk(row // self._rows).value(row % self._rows)
         start, stop, _ = rows.indices(self._n)
-        if self._is_bitshuffle and stop - start >= self._rows:
-            return self._bitshuffled(start, stop)
+        if self._bitshuffle is not None and stop - start >= self._rows:
+            return self._bitshuffled(self._bitshuffle, start, stop)
         if self._gzip is None:
             return self.dataset[rows]
         values = np.empty(max(0, stop - start), self._dtype)
@@ -152,7 +152,7 @@ class Column:
             at = until
         return values
 
-    def _bitshuffled(self, start: int, stop: int) -> npt.NDArray[Any]:
+    def _bitshuffled(self, chunks: bitshuffle.Chunks, start: int, stop: int) -> npt.NDArray[Any]:
         """Return rows ``[start, stop)``, those of whole chunks past HDF5's filters."""
         values = np.empty(stop - start, self._dtype)
         first = -(-start // self._rows) * self._rows
@@ -160,13 +160,9 @@ class Column:
         for low, high in ((start, min(first, stop)), (last, stop)):
             if low < high:
                 values[low - start : high - start] = self.dataset[low:high]
-        for at in range(first, last, self._rows):
-            part = values[at - start : at - start + self._rows]
-            skipped, data = self.dataset.id.read_direct_chunk((at,))
-            if skipped:
-                part[...] = self.dataset[at : at + self._rows]
-            else:
-                bitshuffle.decode(data, part)
+        if first < last:
+            whole = values[first - start : last - start]
+            chunks.read(first // self._rows, last // self._rows, whole)
         return values
 
     def _chunk(self, k: int) -> Chunk:
