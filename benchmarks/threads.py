@@ -6,6 +6,9 @@ each frame of 10 ms, at 1.1 and at 10 million events per second. Each side runs 
 own, once to compile and to fill the disk's cache, then in several rounds, in turn; the fastest
 counts.
 
+*Two at once* is how much more two processes of one thread each do side by side than one alone: what
+the machine's second core is worth for this job, since memory and caches are shared.
+
 *Main* is the share of the processor's time, with the most threads, that the thread has which calls
 the step: it reads annotations, hands out tasks, and writes; while it waits, it works on tasks, too.
 """
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -138,24 +142,53 @@ JOBS: dict[str, Callable[[Path, int], None]] = {
 }
 
 
-def measure(job: str, folder: Path, threads: int) -> dict[str, object]:
-    """Run a job twice; return what the second run takes, and the digests of its files."""
+def serve(job: str, folder: Path, threads: int) -> None:
+    """Run a job, and once more for each line that is read; print what that takes, and its files."""
     made = folder / "made"
-    made.mkdir(exist_ok=True)
-    for _ in range(2):
+    made.mkdir()
+    JOBS[job](folder, threads)  # compiles, and fills the disk's cache
+    for _ in sys.stdin:
         for old in made.iterdir():
             old.unlink()
         clocks = time.perf_counter, time.process_time, time.thread_time
         began = [clock() for clock in clocks]
         JOBS[job](folder, threads)
         wall, cpu, main = (clock() - start for clock, start in zip(clocks, began, strict=True))
-    peak_mb = memory.peak_mb()
-    digests = {path.name: sha256(path) for path in made.iterdir()}
-    return {"s": wall, "cpu": cpu, "main": main, "mb": peak_mb, "files": digests}
+        took = {"s": wall, "cpu": cpu, "main": main, "mb": memory.peak_mb()}
+        files = {path.name: sha256(path) for path in made.iterdir()}
+        print(json.dumps({**took, "files": files}), flush=True)
 
 
-def best(job: str, folder: Path, threads: list[int], rounds: int) -> dict[int, dict[str, float]]:
-    """Return the fastest of several rounds for each number of threads.
+class Server:
+    """A process that runs a job with so many threads, in a folder of its own."""
+
+    def __init__(self, job: str, folder: Path, threads: int) -> None:
+        self._folder = Path(tempfile.mkdtemp(dir=folder))
+        for path in [path for path in folder.iterdir() if path.is_file()]:
+            (self._folder / path.name).symlink_to(path)
+        command = [sys.executable, __file__, "--run", job, str(self._folder), str(threads)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, **pipes)
+
+    def ask(self) -> None:
+        """Let it run the job once more."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, object]:
+        """Wait until it has, and return what that took."""
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """Wait until the process has ended."""
+        self._process.communicate()
+        shutil.rmtree(self._folder)
+
+
+def best(
+    job: str, folder: Path, threads: list[int], rounds: int
+) -> tuple[dict[int, dict[str, float]], float]:
+    """Return the fastest of several rounds for each number of threads, and of two at once.
 
     Raises
     ------
@@ -163,23 +196,32 @@ def best(job: str, folder: Path, threads: list[int], rounds: int) -> dict[int, d
         If files differ.
     """
     found: dict[int, list[dict[str, float]]] = {n: [] for n in threads}
+    pairs = []
     files = set()
+    servers = {n: Server(job, folder, n) for n in threads}
+    pair = [servers[1], Server(job, folder, 1)]
+    pair[1].ask()
+    pair[1].answer()  # it is ready
     for _ in range(rounds):
-        for n in threads:
-            command = [sys.executable, __file__, "--run", job, str(folder), str(n)]
-            told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-            measured = json.loads(told)
+        for n, server in servers.items():
+            server.ask()
+            measured = server.answer()
             files.add(json.dumps(measured.pop("files"), sort_keys=True))
             found[n].append(measured)
+        for server in pair:
+            server.ask()
+        pairs.append(sum(server.answer()["s"] for server in pair) / 2)
+    for server in (*servers.values(), pair[1]):
+        server.close()
     if len(files) != 1:
         sys.exit(f"{job}: its files depend on the number of threads")
-    return {n: min(measured, key=lambda one: one["s"]) for n, measured in found.items()}
+    return {n: min(measured, key=lambda one: one["s"]) for n, measured in found.items()}, min(pairs)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=10_000_000, help="of each recording")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument(
         "--least", type=float, help="fail if 2 threads are less than so much faster"
     )
@@ -188,7 +230,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.run:
         job, folder, threads = options.run
-        print(json.dumps(measure(job, Path(folder), int(threads))))
+        serve(job, Path(folder), int(threads))
         return 0
     threads = [n for n in (1, 2, 4, 8, 16) if n <= max(2, cores())]
     slow = []
@@ -196,18 +238,28 @@ def main() -> int:
         write_recordings(Path(folder), options.events)
         print(f"{options.events / 1e6:g} M events; {cores()} cores; seconds\n")
         more = [head for n in threads[1:] for head in (f"{n} threads", f"1 / {n}")]
-        heads = ["job", "1 thread", *more, "CPU, 1", f"CPU, {threads[-1]}", "main", "MB"]
+        heads = [
+            "job",
+            "1 thread",
+            *more,
+            "two at once",
+            "CPU, 1",
+            f"CPU, {threads[-1]}",
+            "main",
+            "MB",
+        ]
         print(f"| {' | '.join(heads)} |")
         print("|---" * len(heads) + "|")
         for job in JOBS:
             if not job.startswith(options.only):
                 continue
-            found = best(job, Path(folder), threads, options.rounds)
+            found, beside = best(job, Path(folder), threads, options.rounds)
             one, most = found[1], found[threads[-1]]
             cells = [job, f"{one['s']:.2f}"]
             for n in threads[1:]:
                 cells += [f"{found[n]['s']:.2f}", f"{one['s'] / found[n]['s']:.2f}"]
             cells += [
+                f"{2 * one['s'] / beside:.2f}",
                 f"{one['cpu']:.2f}",
                 f"{most['cpu']:.2f}",
                 f"{most['main'] / most['cpu']:.0%}",
