@@ -7,7 +7,6 @@ Only work that releases Python's lock gains from it: reading, unpacking, digests
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections import deque
@@ -16,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Self, TypeVar
 
 from evreel.closing import Closing
+from evreel.threads import cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,8 +26,7 @@ THREADS = 4
 
 def default_threads() -> int:
     """Return the default number of threads of a pass: one per core, at most `THREADS`."""
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux has it
-    return min(THREADS, len(allowed(0)) if allowed else os.cpu_count() or 1)
+    return min(THREADS, cores())
 
 
 class Prefetch(Closing, Generic[Item, Result]):
