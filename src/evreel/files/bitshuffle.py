@@ -25,6 +25,8 @@ _HEAD = struct.Struct(">QI")
 _SUM = struct.Struct("<I")
 BITSHUFFLE, FLETCHER32 = 32008, 3
 _LZ4 = 2
+_LOOKUP = 16
+"""Chunks of which HDF5 says where they are in the time that it takes to read one."""
 
 
 class Codec(NamedTuple):
@@ -193,6 +195,8 @@ class Chunks:
     def __init__(self, dataset: h5py.Dataset) -> None:
         self._dataset = dataset
         self._rows: int = dataset.chunks[0]
+        self._n = -(-len(dataset) // self._rows)
+        self._n_read = 0
         self._past_hdf5 = system.HAS_PLACES and dataset.file.driver == "sec2"
 
     @classmethod
@@ -210,13 +214,15 @@ class Chunks:
         OSError, RuntimeError
             If there is none, or it cannot be read.
         """
-        starts, sizes = self._places[:, first:last]
-        if self._past_hdf5 and len(sizes) == last - first and sizes.all():
-            ends = np.cumsum(sizes)
-            chunks = np.empty(ends[-1], np.uint8)
-            self._fill(chunks, starts, sizes)
-            decode_each(chunks, ends - sizes, ends, values)
-            return
+        self._n_read += last - first
+        if self._past_hdf5 and self._n_read * _LOOKUP > self._n:
+            starts, sizes = self._places[:, first:last]
+            if sizes.all():
+                ends = np.cumsum(sizes)
+                chunks = np.empty(ends[-1], np.uint8)
+                self._fill(chunks, starts, sizes)
+                decode_each(chunks, ends - sizes, ends, values)
+                return
         for k in range(first, last):
             rows = slice(k * self._rows, (k + 1) * self._rows)
             part = values[rows.start - first * self._rows : rows.stop - first * self._rows]
@@ -229,15 +235,15 @@ class Chunks:
     @functools.cached_property
     def _places(self) -> npt.NDArray[np.int64]:
         """First byte in the file, and bytes, of each chunk; 0 if HDF5 must read it, (2, chunks)."""
-        places = np.zeros((2, -(-len(self._dataset) // self._rows)), np.int64)
+        places = np.zeros((2, self._n), np.int64)
+        most = 2 * self._rows * self._dataset.dtype.itemsize + _HEAD.size + _SUM.size
 
         def add(chunk: Any) -> None:
-            if not chunk.filter_mask:
-                k = chunk.chunk_offset[0] // self._rows
+            k = chunk.chunk_offset[0] // self._rows
+            if k < self._n and not chunk.filter_mask and chunk.size <= most:
                 places[:, k] = chunk.byte_offset, chunk.size
 
-        if self._past_hdf5:
-            self._dataset.id.chunk_iter(add)
+        self._dataset.id.chunk_iter(add)
         return places
 
     def _fill(
