@@ -176,7 +176,7 @@ def decode_each(
     """
     n = len(values) // len(starts)
     kernels, done = _kernels(), 0
-    if kernels is not None:
+    if kernels is not None and len(starts) > 1:
         found = codec()
         assert found is not None
         of = n, values.itemsize, _address(found.decompress), _address(found.checksum)
