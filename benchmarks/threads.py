@@ -177,7 +177,10 @@ class Server:
 
     def answer(self) -> dict[str, object]:
         """Wait until it has, and return what that took."""
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{self._process.args} ends with {self._process.wait()}")
+        return json.loads(line)
 
     def close(self) -> None:
         """Wait until the process has ended."""
@@ -200,8 +203,9 @@ def best(
     files = set()
     servers = {n: Server(job, folder, n) for n in threads}
     pair = [servers[1], Server(job, folder, 1)]
-    pair[1].ask()
-    pair[1].answer()  # it is ready
+    for server in (*servers.values(), pair[1]):  # until all are ready
+        server.ask()
+        server.answer()
     for _ in range(rounds):
         for n, server in servers.items():
             server.ask()

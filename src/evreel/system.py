@@ -15,6 +15,7 @@ NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 """For `os.open`: fail if the path is a link."""
 
 HAS_PLACES = hasattr(os, "preadv")
+"""Whether threads can read one file at different bytes at a time."""
 _ONE_AT_A_TIME = threading.Lock()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+from evreel import system
 from evreel.events import Triggers
 from evreel.files import bitshuffle, hdf5
 from evreel.files.events_store import EventsStore, EventsStoreWriter
@@ -73,12 +75,21 @@ def each(request, monkeypatch):
     """Both ways of making and reading several chunks."""
     if request.param == "one at a time":
         monkeypatch.setattr(bitshuffle, "_kernels", lambda: None)
-        return
+        return None
     from evreel.kernels import bitshuffle as kernels  # which are not used before numba is there
 
     if not hasattr(kernels.encode, "py_func"):
         pytest.skip("NUMBA_DISABLE_JIT")
     assert bitshuffle._kernels() is kernels
+    found = []
+
+    def decode(*arguments):
+        found.append(kernels.decode(*arguments))
+        return found[-1]
+
+    seen = SimpleNamespace(encode=kernels.encode, decode=decode)
+    monkeypatch.setattr(bitshuffle, "_kernels", lambda: seen)
+    return found
 
 
 @needs_codec
@@ -93,6 +104,7 @@ def test_chunks_made_together__are_those_made_one_by_one(each, name):
     found = np.empty_like(values)
     bitshuffle.decode_each(np.frombuffer(b"".join(chunks), np.uint8), starts, ends, found)
     assert found.tobytes() == values.tobytes()
+    assert each in (None, [4]), "a kernel reads all of them, or none is asked"
 
 
 @needs_codec
@@ -177,6 +189,55 @@ def test_column__gives_the_rows_that_are_asked_for(tmp_path, rows):
             assert (column[rows] == getattr(events, name)[rows]).all()
 
 
+def with_sum(chunk: bytes) -> bytes:
+    """Return a chunk without its checksum with the right one."""
+    data = np.frombuffer(chunk, np.uint8)
+    checksum = bitshuffle.codec().checksum(data.ctypes.data, len(data))
+    return chunk + checksum.to_bytes(4, "little")
+
+
+@needs_codec
+@pytest.mark.parametrize("of", ["first", "last", "more", "cut", "tail"])
+def test_lengths_of_blocks_that_lie__are_refused_before_the_library_follows_them(each, of):
+    n = COLUMN_CHUNK // 4 - 3  # whose last values are in no block
+    chunks = bitshuffle.encode_each(VALUES["coordinates"][: 4 * n], n)
+    plain = bytearray(chunks[2][:-4])
+    at = 12
+    if of == "last":
+        for _ in range(3):
+            at += 4 + int.from_bytes(plain[at : at + 4])
+    if of in ("first", "last"):
+        plain[at : at + 4] = b"\xff\xff\xff\xf0"
+    plain = {"more": plain + b"12", "cut": plain[:-40], "tail": plain[:-1]}.get(of, plain)
+    chunks[2] = with_sum(bytes(plain))
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    starts = ends - [len(chunk) for chunk in chunks]
+    with pytest.raises(ValueError, match="blocks of a chunk have other lengths"):
+        whole = np.frombuffer(b"".join(chunks), np.uint8)
+        bitshuffle.decode_each(whole, starts, ends, np.empty(4 * n, "<u2"))
+    assert each in (None, [2])
+
+
+@needs_codec
+def test_blocks_of_the_usual_size__are_read_where_a_chunk_does_not_say_it(each):
+    values = VALUES["rising"]
+    chunks = bitshuffle.encode_each(values, len(values) // 4)
+    chunks = [with_sum(chunk[:8] + bytes(4) + chunk[12:-4]) for chunk in chunks]
+    ends = np.cumsum([len(chunk) for chunk in chunks])
+    starts = ends - [len(chunk) for chunk in chunks]
+    found = np.empty_like(values)
+    bitshuffle.decode_each(np.frombuffer(b"".join(chunks), np.uint8), starts, ends, found)
+    assert (found == values).all()
+    assert each in (None, [4])
+
+
+@needs_codec
+def test_parts_of_a_chunk__are_those_of_the_kernel():
+    from evreel.kernels import bitshuffle as kernels
+
+    assert (bitshuffle._HEAD.size, bitshuffle._SUM.size) == (kernels.HEAD, kernels.SUM)
+
+
 @needs_codec
 def test_chunks__are_read_wherever_they_are_and_whichever_filters_they_skip(tmp_path):
     values = np.random.default_rng(5).integers(0, 346, 5_000).astype("<u2")
@@ -193,11 +254,65 @@ def test_chunks__are_read_wherever_they_are_and_whichever_filters_they_skip(tmp_
             assert (column[first:last] == values[first:last]).all()
 
 
-@needs_codec
-def test_chunks__of_a_file_that_was_cut_meanwhile_are_an_error(tmp_path):
+@pytest.fixture
+def column_t(tmp_path):
+    """Column t of a store, of more than three chunks, and its events."""
     events = random_events(200_000)
-    with h5py.File(store_of(tmp_path / "s.h5", events)) as file:
-        column = Column(file["events/t"])
-        os.truncate(tmp_path / "s.h5", column.dataset.id.get_chunk_info(1).byte_offset + 100)
-        with pytest.raises((OSError, ValueError)):
-            column[: 3 * COLUMN_CHUNK]
+    with h5py.File(store_of(tmp_path / "s.h5", events), "r") as file:
+        yield Column(file["events/t"]), events.t
+
+
+@needs_codec
+def test_chunks__are_read_past_hdf5_whatever_a_read_of_the_system_gives(column_t, monkeypatch):
+    column, t = column_t
+    asked = []
+
+    def some(file, buffer, at):
+        asked.append(len(buffer))
+        return os.preadv(file, [buffer[:5_000]], at)
+
+    monkeypatch.setattr(system, "fill_at", some)
+    assert (column[:] == t).all()
+    assert len(asked) > 3
+
+
+@needs_codec
+def test_chunks__of_a_file_that_was_cut_meanwhile_are_an_error(column_t, tmp_path):
+    column, _ = column_t
+    os.truncate(tmp_path / "s.h5", column.dataset.id.get_chunk_info(1).byte_offset + 100)
+    with pytest.raises(ValueError, match="the file ends before its last chunk"):
+        column[: 3 * COLUMN_CHUNK]
+
+
+@needs_codec
+def test_chunks__of_a_file_that_was_closed_meanwhile_are_an_error(column_t, monkeypatch):
+    column, _ = column_t
+
+    def closing(file, buffer, at):
+        n = os.preadv(file, [buffer], at)
+        column.dataset.file.close()
+        return n
+
+    monkeypatch.setattr(system, "fill_at", closing)
+    with pytest.raises(ValueError, match="was closed while it was read"):
+        column[:COLUMN_CHUNK]
+
+
+@needs_codec
+def test_few_chunks_of_many__are_read_without_asking_where_all_are(tmp_path, monkeypatch):
+    values = np.arange(40_000)
+    with hdf5.new_file(tmp_path / "a.h5") as file:
+        options = hdf5.filter_options("bitshuffle-lz4")
+        file.create_dataset("a", data=values, chunks=(1_000,), maxshape=(None,), **options)
+    asked = []
+    monkeypatch.setattr(
+        bitshuffle.Chunks, "_fill", lambda *arguments: asked.append(len(arguments[2])) or 1 / 0
+    )
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        column = Column(file["a"])
+        assert (column[5_000:7_000] == values[5_000:7_000]).all()
+        with pytest.raises(ZeroDivisionError):
+            column[:]
+    assert asked == [40]
+    with h5py.File(tmp_path / "a.h5", "r+") as file:  # whose chunks may move
+        assert (Column(file["a"])[:] == values).all()

@@ -22,11 +22,16 @@ import numpy.typing as npt
 from evreel import system
 
 _HEAD = struct.Struct(">QI")
+_LENGTH = struct.Struct(">I")
 _SUM = struct.Struct("<I")
 BITSHUFFLE, FLETCHER32 = 32008, 3
 _LZ4 = 2
-_LOOKUP = 16
+_FARTHEST = (1 << 62) - 1
+"""No file has more bytes: an address beyond it is damage."""
+_PLACES_PER_READ = 16
 """Chunks of which HDF5 says where they are in the time that it takes to read one."""
+_PIECE_BYTES = 1 << 23
+"""Bytes of values whose chunks are in memory at a time."""
 
 
 class Codec(NamedTuple):
@@ -130,13 +135,24 @@ def decode(chunk: bytes, values: npt.NDArray[Any]) -> None:
     said, block = _HEAD.unpack_from(chunk)
     if said != values.nbytes or block % (8 * size):
         raise ValueError(f"a chunk says that it has {said} bytes in blocks of {block}")
+    # The library follows the lengths of blocks wherever they lead.
+    at, of_block = _HEAD.size, block // size or found.block(size)
+    for _ in range(n // of_block + (n % of_block >= 8)):
+        at += _LENGTH.size + (_LENGTH.unpack_from(chunk, at)[0] if at + 4 <= stop else stop)
+    if at + n % 8 * size != stop:
+        raise ValueError("the blocks of a chunk have other lengths than the chunk")
     read = found.decompress(place + _HEAD.size, values.ctypes.data, n, size, block // size)
     if read != stop - _HEAD.size:
         raise ValueError(f"bitshuffle reads {read} of {stop - _HEAD.size} bytes")
 
 
 def encode_each(values: npt.NDArray[Any], n: int) -> list[bytes]:
-    """Return the chunks of n values each of (k · n,) contiguous ones, as `encode`.
+    """Return k chunks of n values each, as `encode` makes them.
+
+    Parameters
+    ----------
+    values
+        (k · n,) contiguous values.
 
     Raises
     ------
@@ -153,8 +169,8 @@ def encode_each(values: npt.NDArray[Any], n: int) -> list[bytes]:
     room = _HEAD.size + found.bound(n, size, block) + _SUM.size
     stops = np.empty(len(values) // n, np.int64)
     chunks = np.empty(len(stops) * room, np.uint8)
-    of = _address(found.compress), _address(found.checksum)
-    failed = kernels.encode(values.view(np.uint8), n, size, block, *of, chunks, stops)
+    functions = _address(found.compress), _address(found.checksum)
+    failed = kernels.encode(values.view(np.uint8), n, size, block, *functions, chunks, stops)
     if failed:
         raise ValueError(f"bitshuffle fails with {failed}")
     starts = [0, *stops[:-1].tolist()]
@@ -167,7 +183,16 @@ def decode_each(
     stops: npt.NDArray[np.int64],
     values: npt.NDArray[Any],
 ) -> None:
-    """Fill (k · n,) contiguous values from k chunks, at ``[starts, stops)`` of bytes.
+    """Fill contiguous values from k chunks of n values each.
+
+    Parameters
+    ----------
+    chunks
+        Bytes that hold them.
+    starts, stops
+        (k,) where each begins and ends.
+    values
+        (k · n,).
 
     Raises
     ------
@@ -179,17 +204,20 @@ def decode_each(
     if kernels is not None and len(starts) > 1:
         found = codec()
         assert found is not None
-        of = n, values.itemsize, _address(found.decompress), _address(found.checksum)
-        done = kernels.decode(chunks, starts, stops, *of, values.view(np.uint8))
-    for k in range(done, len(starts)):  # which says what is wrong with a chunk
+        size = values.itemsize
+        functions = _address(found.decompress), _address(found.checksum)
+        done = kernels.decode(
+            chunks, starts, stops, n, size, found.block(size), *functions, values.view(np.uint8)
+        )
+    for k in range(done, len(starts)):  # the first one says what is wrong
         decode(chunks[starts[k] : stops[k]].tobytes(), values[k * n : (k + 1) * n])
 
 
 class Chunks:
-    """Such chunks of a data set of one dimension; `of` makes it. It serves several threads.
+    """The chunks of a data set of one dimension that bitshuffle compresses; `of` makes it.
 
     Their bytes are read past HDF5, which does one thing at a time for all threads, whether it reads
-    this file or writes another.
+    this file or writes another. It serves several threads.
     """
 
     def __init__(self, dataset: h5py.Dataset) -> None:
@@ -197,7 +225,8 @@ class Chunks:
         self._rows: int = dataset.chunks[0]
         self._n = -(-len(dataset) // self._rows)
         self._n_read = 0
-        self._past_hdf5 = system.HAS_PLACES and dataset.file.driver == "sec2"
+        file = dataset.file
+        self._past_hdf5 = system.HAS_PLACES and file.driver == "sec2" and file.mode == "r"
 
     @classmethod
     def of(cls, dataset: h5py.Dataset) -> Self | None:
@@ -215,20 +244,33 @@ class Chunks:
             If there is none, or it cannot be read.
         """
         self._n_read += last - first
-        if self._past_hdf5 and self._n_read * _LOOKUP > self._n:
-            starts, sizes = self._places[:, first:last]
-            if sizes.all():
-                ends = np.cumsum(sizes)
-                chunks = np.empty(ends[-1], np.uint8)
-                self._fill(chunks, starts, sizes)
-                decode_each(chunks, ends - sizes, ends, values)
-                return
+        at_once = max(1, _PIECE_BYTES // (self._rows * values.itemsize))
+        for low in range(first, last, at_once):
+            high = min(low + at_once, last)
+            part = values[(low - first) * self._rows : (high - first) * self._rows]
+            if not self._read_past_hdf5(low, high, part):
+                self._read_by_hdf5(low, high, part)
+
+    def _read_past_hdf5(self, first: int, last: int, values: npt.NDArray[Any]) -> bool:
+        """Fill values if it is known where all these chunks are; return whether it is."""
+        if not self._past_hdf5 or self._n_read * _PLACES_PER_READ <= self._n:
+            return False
+        starts, sizes = self._places[:, first:last]
+        if not sizes.all():
+            return False
+        ends = np.cumsum(sizes)
+        chunks = np.empty(ends[-1], np.uint8)
+        self._fill(chunks, starts, sizes)
+        decode_each(chunks, ends - sizes, ends, values)
+        return True
+
+    def _read_by_hdf5(self, first: int, last: int, values: npt.NDArray[Any]) -> None:
         for k in range(first, last):
-            rows = slice(k * self._rows, (k + 1) * self._rows)
-            part = values[rows.start - first * self._rows : rows.stop - first * self._rows]
-            skipped, data = self._dataset.id.read_direct_chunk((rows.start,))
+            row = k * self._rows
+            part = values[(k - first) * self._rows : (k - first + 1) * self._rows]
+            skipped, data = self._dataset.id.read_direct_chunk((row,))
             if skipped:
-                part[...] = self._dataset[rows]
+                part[...] = self._dataset[row : row + self._rows]
             else:
                 decode(data, part)
 
@@ -239,6 +281,8 @@ class Chunks:
         most = 2 * self._rows * self._dataset.dtype.itemsize + _HEAD.size + _SUM.size
 
         def add(chunk: Any) -> None:
+            if chunk.byte_offset is None or not 0 <= chunk.byte_offset <= _FARTHEST:
+                return
             k = chunk.chunk_offset[0] // self._rows
             if k < self._n and not chunk.filter_mask and chunk.size <= most:
                 places[:, k] = chunk.byte_offset, chunk.size
@@ -252,15 +296,26 @@ class Chunks:
         starts: npt.NDArray[np.int64],
         sizes: npt.NDArray[np.int64],
     ) -> None:
-        """Read chunks at places of the file; those that touch, as most do, at once."""
+        """Read chunks at places of the file; those that touch, as most do, at once.
+
+        Raises
+        ------
+        ValueError
+            If the file ends before, or was closed meanwhile.
+        """
         file = self._dataset.file.id.get_vfd_handle()
         room, done = chunks.data, 0
         apart = np.flatnonzero(starts[1:] != starts[:-1] + sizes[:-1]) + 1
-        for of in np.split(np.arange(len(starts)), apart):
-            size = int(sizes[of].sum())
-            if system.fill_at(file, room[done : done + size], int(starts[of[0]])) != size:
-                raise ValueError("the file ends before its last chunk")
-            done += size
+        for run in np.split(np.arange(len(starts)), apart):
+            at, stop = int(starts[run[0]]) - done, done + int(sizes[run].sum())
+            while done < stop:
+                n = system.fill_at(file, room[done:stop], at + done)
+                if not n:
+                    raise ValueError("the file ends before its last chunk")
+                done += n
+        # If another thread has closed it, the number may be that of another file by now.
+        if not self._dataset:
+            raise ValueError("the file was closed while it was read")
 
 
 def _kernels() -> Any:
@@ -268,7 +323,7 @@ def _kernels() -> Any:
 
     That is so without numba, whose import takes as long as some 2,000 chunks.
     """
-    if "numba" not in sys.modules:
+    if "numba" not in sys.modules or ctypes.sizeof(ctypes.c_void_p) != 8:
         return None
     from evreel.kernels import bitshuffle
 

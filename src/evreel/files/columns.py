@@ -65,9 +65,11 @@ class Columns:
 
     def finish(self) -> None:
         """Write what is pending, at the end, when nothing but that is left to write."""
-        for column in self._columns.values():
-            if column is not None:
-                column.finish()
+        columns = [column for column in self._columns.values() if column is not None]
+        for column in columns:
+            column.begin_last()
+        for column in columns:
+            column.write_all()
 
 
 class _Column:
@@ -99,10 +101,15 @@ class _Column:
             if self._n_newest == self._rows:
                 self._add_newest()
 
-    def finish(self) -> None:
+    def begin_last(self) -> None:
+        """Begin to compress what is left."""
         if self._n_newest:
             self._newest.append(np.zeros(self._rows - self._n_newest, self._dtype))
             self._add_newest()
+        if self._waiting:
+            self._begin()
+
+    def write_all(self) -> None:
         while self._n_pending:
             self._write()
 

@@ -27,9 +27,9 @@ def _calls(result: Any, n: int) -> Any:
     """Return how to call a function of C at an address, with n numbers of 64 bits."""
 
     def generated(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        of = ir.FunctionType(context.get_value_type(result), [ir.IntType(64)] * n)
+        kind = ir.FunctionType(context.get_value_type(result), [ir.IntType(64)] * n)
         function, *numbers = arguments
-        return builder.call(builder.inttoptr(function, of.as_pointer()), numbers)
+        return builder.call(builder.inttoptr(function, kind.as_pointer()), numbers)
 
     return result(types.int64, *[types.int64] * n), generated
 
@@ -49,7 +49,8 @@ call_coder: Any = intrinsic(_coder)
 call_checksum: Any = intrinsic(_checksum)
 """Call ``H5_checksum_fletcher32``."""
 
-# n values of `size` bytes in each of k chunks, values (k · n · size,); block: values of a block
+# n values of `size` bytes in each of k chunks, values (k · n · size,); block: values of a block,
+# and usual: those of one if a chunk does not say
 
 
 @kernel
@@ -96,6 +97,7 @@ def decode(
     stops: Int64Array,
     n: int,
     size: int,
+    usual: int,
     decompress: int,
     checksum: int,
     values: UInt8Array,
@@ -122,6 +124,18 @@ def decode(
         if np.int64(call_checksum(checksum, source, stop - start)) != expected:
             return k
         if said != plain or block % (8 * size) != 0:
+            return k
+        # The library follows the lengths of blocks wherever they lead.
+        of_block = block // size if block > 0 else usual
+        at = start + HEAD
+        for _ in range(n // of_block + (1 if n % of_block >= 8 else 0)):
+            length = np.int64(stop)
+            if at + 4 <= stop:
+                length = np.int64(0)
+                for i in range(4):
+                    length = (length << 8) | np.int64(chunks[at + i])
+            at += 4 + length
+        if at + n % 8 * size != stop:
             return k
         target = values.ctypes.data + k * plain
         read = call_coder(decompress, source + HEAD, target, n, size, block // size)

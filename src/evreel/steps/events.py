@@ -235,8 +235,7 @@ class Shares(NamedTuple):
     ----------
     decoding : threads that decode.
     rest : threads for all else, the main one included.
-    are_apart : whether decoding is not up to the main thread. Of 2, this makes 3, one of which
-        waits most of the time.
+    are_apart : whether decoding is not up to the main thread: of 2, the other one compresses.
     """
 
     decoding: int
@@ -246,8 +245,9 @@ class Shares(NamedTuple):
     @classmethod
     def of(cls, threads: int) -> Shares:
         """Return how threads are shared out: decoding takes up to a third of the time."""
-        decoding = max(1, threads // 3)
-        return cls(decoding, threads - (decoding if threads > 2 else 0), threads > 1)
+        if threads < 3:
+            return cls(1, threads, False)
+        return cls(threads // 3, threads - threads // 3, True)
 
     @contextlib.contextmanager
     def ahead(self, batches: Iterator[T]) -> Iterator[Iterator[T]]:
