@@ -148,9 +148,13 @@ def test_info__of_a_damaged_recording_counts_what_was_read_before(tmp_path):
     assert 0 < found["events"] < len(events)
     assert found["problems"][0].startswith("damaged.aedat4: byte ")
     path.write_bytes(data[: len(data) // 3])
+    run = evreel("info", path, "--json")
+    assert run.returncode == 1
+    assert 0 < json.loads(run.stdout)["events"] < found["events"], "it was cut, and so is its table"
+    path.write_bytes(data[:100])
     run = evreel("info", path)
     assert run.returncode == 1
-    assert run.stderr.startswith("RecordingError: damaged.aedat4: byte ")
+    assert run.stderr.startswith("RecordingError: damaged.aedat4: ")
 
 
 def test_events__options_are_counted_and_recorded(made, tmp_path):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import zstandard
 
+from evreel import steps
 from evreel.errors import EventsError, JumpError, RecordingError, UsageError
 from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings import open_recording
@@ -1345,3 +1346,26 @@ def test_reading__takes_memory_for_batches_whatever_the_length(
     assert max(peaks) < 4 * 2**20  # the longer one has 8 MB
     if threads == 1:
         assert peaks[1] < peaks[0] + 2**17
+
+
+def test_info__of_a_file_that_was_cut_counts_what_is_whole_and_says_how_to_keep_it(tmp_path):
+    path = write(tmp_path / "a.aedat4", random_events(50_000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    found = steps.info(path)
+    assert 0 < found["events"] < 50_000
+    assert "the table of packets begins at byte" in found["problems"][0]
+    with pytest.raises(RecordingError, match="on_damage: salvage to read what is whole"):
+        steps.events(path, tmp_path / "a.h5")
+    kept = steps.EventsSettings(on_damage="salvage")
+    steps.events(path, tmp_path / "a.h5", kept)
+    assert steps.info(tmp_path / "a.h5")["events"] == found["events"]
+
+
+def test_salvage__of_a_file_without_a_whole_packet_says_that(tmp_path):
+    path = write(tmp_path / "a.aedat4", random_events(1_000))
+    head = len(without_table(path, tmp_path / "b.aedat4").read_bytes()) // 2
+    path.write_bytes(path.read_bytes()[:head])
+    with pytest.raises(RecordingError, match="nothing is whole before the damage"):
+        steps.events(path, tmp_path / "a.h5", steps.EventsSettings(on_damage="salvage"))
+    assert not (tmp_path / "a.h5").exists()

@@ -846,8 +846,9 @@ class ReleaseSection(ReleaseSettings):
 
     incomplete: Literal["refuse", "allow"] = setting(
         "refuse",
-        "allow: the release leaves out recordings of which a job failed in the last run, and says "
-        "which and why. refuse: there is no release until all its recordings are made.",
+        "allow: after a run in which jobs of a recording failed, the next one releases the others, "
+        "and says which it leaves out and why. refuse: there is no release until all its "
+        "recordings are made.",
         help="Whether recordings with missing files are left out, or stop the release.",
     )
 

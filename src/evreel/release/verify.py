@@ -61,7 +61,11 @@ def verify(folder: str | Path, *, progress: Progress = silent) -> list[Differenc
     """
     root = Path(os.path.realpath(folder))
     if not root.is_dir():
-        raise ReleaseError("is not a folder", path=folder)
+        raise ReleaseError(
+            "is not a folder",
+            path=folder,
+            hint="Name the folder of a release; `evreel check` takes single files.",
+        )
     findings: list[Difference] = []
     found = _walk(root, findings)
     expected, manifest = _expected(found, findings)

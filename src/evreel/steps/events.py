@@ -281,6 +281,14 @@ def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
 
 def _empty(recording: str | Path, repairs: Mapping[str, int]) -> RecordingError:
     """Return the error of a recording of which there is no event."""
+    from evreel.layout import LEFT_OUT
+
+    if repairs.get("damaged_bytes") and not any(repairs.get(name) for name in LEFT_OUT):
+        return RecordingError(
+            "nothing is whole before the damage",
+            path=recording,
+            hint="Copy or download it again.",
+        )
     left_out = any(repairs.values())
     return RecordingError(
         "no events are left" if left_out else "has no events",

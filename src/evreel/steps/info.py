@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evreel.errors import CodingError, EvreelError, UnknownFormatError
+from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError
 from evreel.outputs import Progress, silent
 
 
@@ -81,14 +82,23 @@ def _recording(
     import numpy as np
 
     from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
-    from evreel.recordings import open_recording
+    from evreel.recordings.open import Reading, open_recording
 
     size = None if sensor is None else Sensor.parse(sensor)
     problems: list[str] = []
+    opened = functools.partial(open_recording, path, stream=stream, sensor=size, format=format)
     n = n_on = 0
     first = last = None
     side = {Triggers: 0, Imu: 0, FrameTimes: 0}
-    with open_recording(path, stream=stream, sensor=size, format=format) as recording:
+    try:
+        whole = opened()
+    except RecordingError as error:
+        try:
+            whole = opened(reading=Reading(on_damage="salvage"))
+        except RecordingError:
+            raise error from None
+        problems.append(str(error))
+    with whole as recording:
         try:
             for chunk in recording.batches():
                 if not isinstance(chunk, Events):

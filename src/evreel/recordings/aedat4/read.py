@@ -48,6 +48,9 @@ from evreel.recordings.survey import WHOLE, Survey
 from evreel.system import read_at
 from evreel.timebase import Int64Array
 
+_COPY_AGAIN = "The file is damaged or incomplete: copy or download it again"
+_OR_SALVAGE = ", or set on_damage: salvage to read what is whole."
+
 HEADER_LIMIT = 1 << 22
 """Size limit of a header, bytes; DV's have a few thousand."""
 BUNDLE_BYTES = 1 << 21
@@ -457,8 +460,7 @@ class Aedat4Recording(DecodedRecording):
 
     def _error(self, problem: str, offset: int, hint: str | None = None) -> RecordingError:
         if hint is None:
-            hint = "The file is damaged or incomplete: copy or download it again"
-            hint += ", or set on_damage: salvage to read what is whole." if self._streams else "."
+            hint = _COPY_AGAIN + (_OR_SALVAGE if self._streams else ".")
         return RecordingError(problem, path=self.path, offset=offset, hint=hint)
 
     def damaged(
@@ -509,6 +511,7 @@ class Aedat4Recording(DecodedRecording):
                 f"the header says that the table of packets begins at byte {table_at}, but packets "
                 f"begin at byte {self._packets_start}, and the file has {self._size} bytes",
                 at,
+                _COPY_AGAIN + _OR_SALVAGE,
             )
         return table_at
 
