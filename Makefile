@@ -63,7 +63,7 @@ bench: setup ## measure speed beside the peers; prints ratios
 bench-release: setup ## measure a release: after an edit, from nothing, by compression (20 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/release.py
 
-bench-threads: setup ## measure one recording by one thread and by several (9 minutes)
+bench-threads: setup ## measure one recording by one thread and by several
 	@PATH="$(CURDIR)/$(BIN):$$PATH" python benchmarks/threads.py
 
 bench-scale: setup ## measure each step at 10 million, 100 million and 1 billion events (25 minutes, 40 GB)

@@ -176,7 +176,7 @@ def events(
             rectangle.check(turn.sensor(source.sensor))
         kept_sensor = rectangle.sensor if rectangle else turn.sensor(source.sensor)
         if max_pixel_hz is not None:
-            with shares.ahead(event_chunks(source)) as chunks:
+            with shares.ahead(event_chunks(source), is_only_work=True) as chunks:
                 hot = hot_pixels(map(kept, chunks), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
 
@@ -250,11 +250,14 @@ class Shares(NamedTuple):
         return cls(threads // 3, threads - threads // 3, True)
 
     @contextlib.contextmanager
-    def ahead(self, batches: Iterator[T]) -> Iterator[Iterator[T]]:
-        """Yield batches that are decoded ahead of whoever takes them, if that is another thread."""
+    def ahead(self, batches: Iterator[T], *, is_only_work: bool = False) -> Iterator[Iterator[T]]:
+        """Yield batches that are decoded ahead of whoever takes them, if that is another thread.
+
+        With two threads, it is one only where decoding is all that there is for the second.
+        """
         from evreel.recordings.prefetch import prefetched
 
-        if not self.are_apart:
+        if not self.are_apart and not (is_only_work and self.rest > 1):
             yield batches
             return
         with contextlib.closing(prefetched(batches)) as taken:
