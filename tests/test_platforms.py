@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -21,7 +22,7 @@ from evreel.files.clock import read_clock
 from evreel.files.instants import read_times
 from evreel.release.manifest import read_plan
 from evreel.samples.intervals import Columns, read_intervals
-from evreel.system import CLOSED_IN_OTHERS, fill_at, lock, read_at, write_at
+from evreel.system import CLOSED_IN_OTHERS, fill_at, keep_memory, lock, read_at, write_at
 from evreel.text import read_list
 from support import ROOT, run_python
 
@@ -68,6 +69,7 @@ for found in pkgutil.walk_packages(evreel.__path__, "evreel."):
 """
 A_CHAIN = """
 from pathlib import Path
+from unittest.mock import Mock
 from evreel import open_release, read
 from evreel.cli import main
 from evreel.recordings.aedat4 import Aedat4Writer
@@ -210,6 +212,21 @@ def test_bytes_at_a_place__are_read_and_written_wherever_the_file_is(places, tmp
         assert file.tell() == 4
     assert path.read_bytes() == b"012345678ab"
     assert CLOSED_IN_OTHERS
+
+
+def test_freed_memory__is_kept_by_glibc_alone(monkeypatch):
+    class C:
+        def __init__(self, name):
+            self.set = []
+            self.mallopt = lambda *setting: self.set.append(setting)
+
+    libraries = []
+    monkeypatch.setattr("ctypes.CDLL", lambda name: libraries.append(C(name)) or libraries[-1])
+    keep_memory.__wrapped__()
+    assert libraries[0].set == [(-1, 128 << 20), (-3, 32 << 20)]
+    for missing in (OSError, AttributeError, TypeError):  # as of musl, macOS, and Windows
+        monkeypatch.setattr("ctypes.CDLL", Mock(side_effect=missing))
+        keep_memory.__wrapped__()
 
 
 def test_lock__is_not_there_where_the_system_has_none(tmp_path, monkeypatch):

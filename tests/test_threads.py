@@ -117,6 +117,49 @@ def test_sha256__is_that_of_the_file_or_raises_what_reading_it_raises(tmp_path, 
             hashing[1].result()
 
 
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_one_ahead__takes_the_next_item_while_one_is_used_and_leaves_nothing_running(threads):
+    taken = []
+
+    def items():
+        for k in range(5):
+            taken.append(k)
+            yield k
+        raise ValueError("no more")
+
+    with Crew(threads) as crew:
+        ahead = crew.one_ahead(items())
+        assert next(ahead) == 0
+        crew.begin(time.sleep, 0).result()
+        ahead.close()
+        assert len(taken) <= 2
+        assert threads > 1 or taken == [0]
+        taken.clear()
+        found = []
+        with pytest.raises(ValueError, match="no more"):
+            found.extend(k for k in crew.one_ahead(items()) if found.append(k))
+        assert found == taken == [0, 1, 2, 3, 4]
+
+
+def test_drop__keeps_a_task_from_beginning_and_waits_for_one_that_has():
+    started, release = threading.Event(), threading.Event()
+    done = []
+
+    def work() -> None:
+        started.set()
+        release.wait(20)
+        done.append("begun")
+
+    with Crew(2) as crew:
+        begun = crew.begin(work)
+        assert started.wait(20)
+        waiting = crew.begin(done.append, "dropped")
+        waiting.drop()
+        threading.Timer(0.05, release.set).start()
+        begun.drop()
+        assert done == ["begun"]
+
+
 def test_crew_that_nobody_closes__ends_with_its_last_user():
     crew = Crew(3)
     assert crew.begin(squared, 3).result() == 9

@@ -11,13 +11,14 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
 from evreel.closing import Closing
 from evreel.errors import UsageError
+from evreel.system import keep_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -79,6 +80,16 @@ class Task(Generic[Result]):
         finally:
             self._done.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether its result or its error is there."""
+        return self._done.is_set()
+
+    def drop(self) -> None:
+        """Let no thread begin, and wait for the one that has."""
+        if not self._free.acquire(blocking=False):
+            self._done.wait()
+
     def result(self) -> Result:
         """Return what the work returned, once, or raise what it raised.
 
@@ -96,6 +107,7 @@ class Crew(Closing):
 
     With one thread, no other runs, and each task is done when it is given. Memory is what tasks
     hold that are not done: whoever gives them waits for the oldest result before there are many.
+    With several, the process keeps freed memory, as `evreel.system.keep_memory` says.
 
     Parameters
     ----------
@@ -114,6 +126,8 @@ class Crew(Closing):
         self.threads = threads
         self._queue: SimpleQueue[Task[Any] | None] = SimpleQueue()
         self._closed = False
+        if threads > 1:
+            keep_memory()
         # Daemons: an interpreter that ends must not wait for a task of hours.
         self._others = [
             threading.Thread(target=_work, args=(self._queue,), name="evreel-crew", daemon=True)
@@ -141,6 +155,19 @@ class Crew(Closing):
         """Return the results of work on items, in order; some more than threads are made ahead."""
         return Ahead(self, work, items)
 
+    def one_ahead(self, items: Iterator[Item]) -> Generator[Item, None, None]:
+        """Yield items of an iterator, of which the next is taken meanwhile; close it when done."""
+        if not self._others:
+            yield from items
+            return
+        task = self.begin(_first, items)
+        try:
+            while taken := task.result():
+                task = self.begin(_first, items)
+                yield taken[0]
+        finally:
+            task.drop()
+
     def sha256(self, path: Path) -> Hashing:
         """Begin to hash a file, beside other tasks; closing the crew breaks it off."""
         return Hashing(self, path)
@@ -165,6 +192,13 @@ class Crew(Closing):
         self._ends()
         for thread in self._others:
             thread.join()
+
+
+def _first(items: Iterator[Item]) -> tuple[Item] | None:
+    """Return the next item; None if there is none."""
+    for item in items:
+        return (item,)
+    return None
 
 
 def _work(queue: SimpleQueue[Task[Any] | None]) -> None:

@@ -28,7 +28,8 @@ def frames_of(n, seed=0):
     return np.stack([kinds[k % 3][k] for k in range(n)]).astype(np.uint8)
 
 
-def written(path, frames, n=None, threads=2):
+def written(path, frames, n=None, threads=2, compressed=()):
+    """Write frames; those whose numbers are `compressed` as whoever makes them compresses them."""
     with h5py.File(path, "w") as file:
         data = file.create_dataset(
             "data",
@@ -40,9 +41,9 @@ def written(path, frames, n=None, threads=2):
             **blosc_options(),
         )
         with FrameChunks(data, "blosc", threads) as out:
-            for frame in frames:
+            for k, frame in enumerate(frames):
                 held = frame.copy()
-                out.write(held)
+                out.write(out.compressed(held) if k in compressed else held)
                 held.fill(9)  # it may be used again at once
     return path
 
@@ -78,6 +79,8 @@ def test_bytes__do_not_depend_on_the_number_of_threads(tmp_path):
     frames = frames_of(30)
     one, four = (written(tmp_path / f"{n}.h5", frames, threads=n) for n in (1, 4))
     assert one.read_bytes() == four.read_bytes()
+    mixed = written(tmp_path / "mixed.h5", frames, threads=3, compressed={0, 4, 5, 29})
+    assert mixed.read_bytes() == one.read_bytes()
 
 
 def test_frames__that_are_too_few_too_many_or_of_another_kind_are_errors(tmp_path):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evreel import __version__
 from evreel.errors import LayoutError
@@ -234,6 +239,38 @@ def test_open__of_a_file_that_the_same_process_has_open_by_h5py_alone(tmp_path):
     path = write(tmp_path / "x.h5")
     with h5py.File(path), hdf5.open_hdf5(path) as file:
         assert file["size"][()] == 7
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "write", "seek", "read", "truncate"]),
+        st.integers(0, 90),
+    ),
+    max_size=40,
+)
+
+
+@given(OPERATIONS)
+def test_writes_that_are_held__leave_the_file_that_writing_each_would(operations):
+    with tempfile.TemporaryDirectory() as folder, io.BytesIO() as plain:
+        path = Path(folder) / "x"
+        with pytest.MonkeyPatch.context() as patch, hdf5._Disk(path) as disk:
+            patch.setattr(hdf5, "_HELD_BYTES", 50)
+            patch.setattr(hdf5, "_STORED_BYTES", 300)
+            for k, (what, n) in enumerate(operations):
+                if what == "write":
+                    assert disk.write(bytes([k]) * n) == plain.write(bytes([k]) * n)
+                elif what == "seek":
+                    assert disk.seek(n) == plain.seek(n)
+                elif what == "truncate" and n <= len(plain.getbuffer()):
+                    assert disk.truncate(n) == plain.truncate(n)
+                elif what == "read":
+                    buffer = bytearray(n)
+                    disk.readinto(buffer)
+                    assert bytes(buffer) == plain.read(n).ljust(n, b"\0")
+                    plain.seek(disk.tell())
+            disk.check()
+        assert path.read_bytes() == plain.getvalue()
 
 
 def test_create__on_a_full_disk_is_one_error_and_does_not_end_the_process(tmp_path):

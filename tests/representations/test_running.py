@@ -320,4 +320,4 @@ def test_threads__are_at_least_one():
 
 
 def working() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if "evreel-frames" in thread.name]
+    return [thread for thread in threading.enumerate() if "evreel-crew" in thread.name]

@@ -30,7 +30,7 @@ from evreel.events import Sensor
 from evreel.files import hdf5
 from evreel.files.extra import extra_of
 from evreel.files.filters import ZSTD, decompress_into
-from evreel.files.frame_chunks import FrameChunks, new_frames
+from evreel.files.frame_chunks import Chunk, FrameChunks, new_frames
 from evreel.files.gzip_chunks import GzipChunks
 from evreel.files.samples import add_samples, read_samples
 from evreel.geometry import Geometry
@@ -173,9 +173,12 @@ class FeaturesWriter:
             },
         )
         self._frames = FrameChunks(data, compression, threads, crew)
+        self.compressed = self._frames.compressed
 
-    def write(self, frame: Frame) -> None:
-        """Add the next window's frame, (C, H, W); the array may be used again at once.
+    def write(self, frame: Frame | Chunk) -> None:
+        """Add the next window's frame, (C, H, W), or what `compressed` has made of it.
+
+        The array may be used again at once.
 
         Raises
         ------

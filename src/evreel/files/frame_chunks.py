@@ -7,7 +7,7 @@ import struct
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import deflate
 import h5py
@@ -59,11 +59,17 @@ def new_frames(
 _Bytes = bytes | memoryview
 
 
+class Chunk(NamedTuple):
+    """A frame as `FrameChunks` stores it."""
+
+    data: _Bytes
+
+
 class FrameChunks:
     """Write frames into a data set, in memory bounded by a few of them.
 
     Threads compress, and the calling thread stores the chunks in order: the bytes do not depend on
-    the number of threads.
+    the number of threads. Who makes a frame can compress it (`compressed`), without a copy of it.
 
     Parameters
     ----------
@@ -107,20 +113,37 @@ class FrameChunks:
             if self._is_own:
                 self._crew.close()
 
-    def write(self, frame: Frame) -> None:
-        """Add the next frame, (C, H, W); the array may be used again at once.
+    def compressed(self, frame: Frame) -> Chunk:
+        """Return what `write` stores of a frame, (C, H, W); any thread may call it.
+
+        Raises
+        ------
+        LayoutError
+            If the frame has another shape or type.
+        """
+        self._check(frame)
+        if self._compression == "none":
+            return Chunk(frame.tobytes())
+        return Chunk(self._compress(np.ascontiguousarray(frame).data.cast("B")))
+
+    def write(self, frame: Frame | Chunk) -> None:
+        """Add the next frame, (C, H, W), or what `compressed` has made of it.
+
+        The array may be used again at once.
 
         Raises
         ------
         LayoutError
             If it has another shape or type, or there are no more.
         """
-        if frame.shape != self._shape or frame.dtype != self._dtype:
-            raise LayoutError(
-                f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
-            )
         if self._written + len(self._pending) == self._n:
             raise LayoutError(f"a frame follows the last of {self._n} windows")
+        if isinstance(frame, Chunk):
+            while self._pending:
+                self._store()
+            self._put(frame.data)
+            return
+        self._check(frame)
         copy: Frame | None = None
         if self._crew.threads == 1 and self._compression != "none":  # it is compressed at once
             frame = np.ascontiguousarray(frame)
@@ -168,6 +191,12 @@ class FrameChunks:
         if self._written != self._n:
             raise LayoutError(f"only {self._written} of {self._n} windows were written")
 
+    def _check(self, frame: Frame) -> None:
+        if frame.shape != self._shape or frame.dtype != self._dtype:
+            raise LayoutError(
+                f"a frame is {frame.dtype} {frame.shape}; {self._dtype} {self._shape} is expected"
+            )
+
     def _compress(self, raw: memoryview) -> _Bytes:
         if self._compression == "none":
             return raw
@@ -199,13 +228,15 @@ class FrameChunks:
 
     def _store(self) -> None:
         task, copy = self._pending.popleft()
-        chunk = task.result()
+        self._put(task.result())
+        if copy is not None:
+            self._free.append(copy)
+
+    def _put(self, chunk: _Bytes) -> None:
         if self._compression == "none":  # HDF5 adds a checksum
             self._data[self._written] = np.frombuffer(chunk, self._dtype).reshape(self._shape)
         else:
             self._data.id.write_direct_chunk((self._written, 0, 0, 0), chunk)
-        if copy is not None:
-            self._free.append(copy)
         self._written += 1
 
 

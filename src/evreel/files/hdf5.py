@@ -42,6 +42,8 @@ KEPT_BYTES = 1 << 23
 on which the order of chunks in the file depends."""
 _STORED_BYTES = 1 << 25
 """So many bytes of a new file go to the disk together, while more are made."""
+_HELD_BYTES = 1 << 20
+"""So many bytes that follow each other are written together."""
 REBUILD = "The file is damaged: build or download it again."
 
 
@@ -138,6 +140,9 @@ class _Disk(io.RawIOBase):
 
     HDF5 cannot close a file for which the disk has no room: it raises, and ends the process with a
     segmentation fault. So the first error is kept for `check`, and nothing is written after it.
+
+    Writes that follow each other in the file are made together: each one of its own would let
+    another thread go first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,10 +150,12 @@ class _Disk(io.RawIOBase):
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | CLOSED_IN_OTHERS, 0o666)
         self._at = self._end = 0
         self._begun = 0  # bytes before it are on their way to the disk, or there
+        self._held, self._held_at = bytearray(), 0  # what is to be written, and where
         self._error: OSError | None = None
 
     def check(self) -> None:
         """Raise if a write has failed."""
+        self._put()
         if self._error is not None:
             raise EvreelError(
                 f"cannot be written: {self._error.strerror}",
@@ -164,6 +171,7 @@ class _Disk(io.RawIOBase):
     def close(self) -> None:
         """Close the file, once."""
         if not self.closed:
+            self._put()
             os.close(self._file)
         super().close()
 
@@ -185,6 +193,7 @@ class _Disk(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
+        self._put()
         view = memoryview(buffer).cast("B")
         n = fill_at(self._file, view, self._at)
         view[n:] = bytes(len(view) - n)  # what a failed write left out
@@ -193,20 +202,39 @@ class _Disk(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view) and self._error is None:
-            try:
-                done += write_at(self._file, view[done:], self._at + done)
-            except OSError as error:
-                self._error = error
+        if self._at != self._held_at + len(self._held) or len(view) >= _HELD_BYTES:
+            self._put()
+        if len(view) >= _HELD_BYTES:
+            self._store(view, self._at)
+        else:
+            self._held_at = self._held_at if self._held else self._at
+            self._held += view
         self._at += len(view)
         self._end = max(self._end, self._at)
+        if len(self._held) >= _HELD_BYTES:
+            self._put()
         if self._end - self._begun >= _STORED_BYTES:
+            self._put()
             begin_storing(self._file, self._begun, self._end)
             self._begun = self._end
         return len(view)
 
+    def _put(self) -> None:
+        """Write what is held."""
+        held, self._held = self._held, bytearray()
+        self._store(memoryview(held), self._held_at)
+
+    def _store(self, view: memoryview, at: int) -> None:
+        """Write bytes at a place, unless a write has failed."""
+        done = 0
+        while done < len(view) and self._error is None:
+            try:
+                done += write_at(self._file, view[done:], at + done)
+            except OSError as error:
+                self._error = error
+
     def truncate(self, size: int | None = None) -> int:
+        self._put()
         self._end = self._at if size is None else size
         if self._error is None:
             try:

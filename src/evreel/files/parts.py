@@ -80,7 +80,7 @@ class FramesWriter:
         self._data = new_frames(file, f"frames/{number}", shape, dtype, compression)
         self._data.attrs["identity"] = identity
         self._frames = FrameChunks(self._data, compression, threads, crew)
-        self.write = self._frames.write
+        self.write, self.compressed = self._frames.write, self._frames.compressed
 
     def finish(self, repairs: Mapping[str, int]) -> None:
         """Write what is pending, and what was changed. Call once, after the last frame."""

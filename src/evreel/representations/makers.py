@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import partial
-from queue import SimpleQueue
-from threading import Lock, Thread, current_thread
+from typing import Any
 
 from evreel.events import Events, Sensor
 from evreel.geometry import EventMap
 from evreel.representations.base import Frame, Window
 from evreel.representations.feature import Feature
+from evreel.threads import Crew, Task
+
+Then = Callable[[Frame], Any]
+"""Function of a frame that another thread may call; the frame changes later."""
 
 HELD = 2
 """Pieces of events held at a time: windows that overlap go back from one to the one before."""
@@ -23,6 +26,8 @@ def makers_of(
     sensor: Sensor,
     repairs: MutableMapping[str, int],
     threads: int,
+    crew: Crew,
+    then: Then | None = None,
 ) -> Maker | Threads:
     """Return what makes frames: one after the other, or several at a time.
 
@@ -34,13 +39,17 @@ def makers_of(
         What its geometry does to events of the sensor.
     sensor, repairs, threads
         As `evreel.representations.frames` takes them.
+    crew
+        Whose threads these are.
+    then
+        As in `Run`.
     """
     one = Maker(feature, changed, sensor, repairs)
     if threads == 1 or one.carries or one.alone:
         return one
     # One frame more than threads: the one that was handed on.
     makers = [Maker(feature, changed, sensor, {}) for _ in range(threads + 1)]
-    return Threads(makers, repairs, threads)
+    return Threads(makers, repairs, crew, then)
 
 
 class Maker:
@@ -80,53 +89,6 @@ class Maker:
         """Leave nothing running."""
 
 
-class _Making:
-    """A frame that is being made, by the thread that first asks to.
-
-    Two locks take a tenth of the time of a `Future`, which would take as long as 10,000 events.
-    """
-
-    def __init__(self, maker: Maker, todo: Sequence[Callable[[], None]]) -> None:
-        self._maker, self._todo = maker, todo
-        self._is_begun, self._is_running = Lock(), Lock()
-        self._is_running.acquire()
-        self._frame: Frame | None = None
-        self._error: BaseException | None = None
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the frame or its error is there."""
-        return not self._is_running.locked()
-
-    def make(self) -> None:
-        """Make it, unless a thread has begun."""
-        if not self._is_begun.acquire(blocking=False):
-            return
-        try:
-            self._frame = self._maker.finish(self._todo)
-        except BaseException as error:
-            self._error = error  # raised when its turn comes; an interruption also at once
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            self._is_running.release()
-
-    def drop(self) -> None:
-        """Let no thread begin."""
-        self._is_begun.acquire(blocking=False)
-
-    def result(self, repairs: MutableMapping[str, int]) -> Frame:
-        """Wait for the frame, and add what was counted."""
-        self._is_running.acquire()
-        if self._error is not None:
-            raise self._error
-        assert self._frame is not None
-        for name, count in self._maker.repairs.items():
-            repairs[name] = repairs.get(name, 0) + count
-            self._maker.repairs[name] = 0
-        return self._frame
-
-
 class Threads:
     """Makes several frames at a time, each with a maker of its own; they are returned in order.
 
@@ -135,19 +97,15 @@ class Threads:
     """
 
     def __init__(
-        self, makers: Sequence[Maker], repairs: MutableMapping[str, int], threads: int
+        self,
+        makers: Sequence[Maker],
+        repairs: MutableMapping[str, int],
+        crew: Crew,
+        then: Then | None,
     ) -> None:
-        self._makers, self._repairs = makers, repairs
-        self._pending: deque[_Making] = deque()
+        self._makers, self._repairs, self._crew, self._then = makers, repairs, crew, then
+        self._pending: deque[tuple[Maker, Task[Any]]] = deque()
         self._todo: list[Callable[[], None]] = []
-        self._queue: SimpleQueue[_Making | None] = SimpleQueue()
-        # Daemons, because a loop over frames need not come to its end before the process does.
-        self._threads = [
-            Thread(target=_make_all, args=(self._queue,), name="evreel-frames", daemon=True)
-            for _ in range(threads - 1)
-        ]
-        for thread in self._threads:
-            thread.start()
 
     def begin(self, window: Window) -> None:
         """Start a window, for the maker whose frame was returned first."""
@@ -166,45 +124,37 @@ class Threads:
         """Count what was changed in the window's events."""
         self._maker.count(name, n)
 
-    def finish(self) -> Frame | None:
+    def finish(self) -> Any:
         """Return the next frame, None if there are makers to start more with."""
-        making = _Making(self._maker, self._todo)
-        self._pending.append(making)
-        self._queue.put(making)
+        todo, self._todo = self._todo, []
+        task = self._crew.begin(_made, self._maker, todo, self._then)
+        self._pending.append((self._maker, task))
         return self._next() if len(self._pending) == len(self._makers) else None
 
-    def rest(self) -> Iterator[Frame]:
+    def rest(self) -> Iterator[Any]:
         """Yield the frames that are not returned yet."""
         while self._pending:
             yield self._next()
 
     def close(self) -> None:
         """Leave nothing running."""
-        self._drop()
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            if thread is not current_thread():  # in which garbage may be collected
-                thread.join()
+        while self._pending:
+            self._pending.popleft()[1].drop()
 
-    def _next(self) -> Frame:
-        for making in self._pending:
-            if self._pending[0].is_done:
-                break
-            making.make()
+    def _next(self) -> Any:
+        maker, task = self._pending.popleft()
         try:
-            return self._pending.popleft().result(self._repairs)
+            frame = task.result()
         except BaseException:
-            self._drop()  # what comes after an error is not returned
+            self.close()  # what comes after an error is not returned
             raise
+        for name, count in maker.repairs.items():
+            self._repairs[name] = self._repairs.get(name, 0) + count
+            maker.repairs[name] = 0
+        return frame
 
-    def _drop(self) -> None:
-        for making in self._pending:
-            making.drop()
-        self._pending.clear()
 
-
-def _make_all(queue: SimpleQueue[_Making | None]) -> None:
-    """Make what comes, until None does."""
-    while (making := queue.get()) is not None:
-        making.make()
+def _made(maker: Maker, todo: Sequence[Callable[[], None]], then: Then | None) -> Any:
+    """Return a frame, or what is then made of it, after what is still to be done for it."""
+    frame = maker.finish(todo)
+    return frame if then is None else then(frame)

@@ -12,6 +12,7 @@ import contextlib
 import heapq
 from collections.abc import Callable, Generator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from evreel.events import Events, Sensor
 from evreel.geometry import EventMap, Regions
 from evreel.representations.base import Frame, Representation, Window
 from evreel.representations.feature import Feature
-from evreel.representations.makers import HELD, Maker, Threads, makers_of
+from evreel.representations.makers import HELD, Maker, Then, Threads, makers_of
 from evreel.threads import Crew, Task
 from evreel.timebase import FARTHEST, Int64Array
 from evreel.windows import IndexOf, Windows
@@ -54,6 +55,9 @@ class Run:
     regions
         Which rows are in a region with one of the labels of the feature's geometry; needed where
         it has any.
+    then
+        Where several threads make frames, what each of them does with its own, such as to compress
+        it: what this returns comes in place of the frame. None: nothing.
     """
 
     feature: Feature
@@ -62,6 +66,7 @@ class Run:
     repairs: MutableMapping[str, int] = field(default_factory=dict)
     name: str = ""
     regions: Regions | None = None
+    then: Then | None = None
 
 
 def frames(
@@ -140,7 +145,7 @@ def frames_together(
     crew: Crew | None = None,
     threads: int = 1,
     failed: Callable[[int, EvreelError], None] | None = None,
-) -> Generator[tuple[int, Frame], None, None]:
+) -> Generator[tuple[int, Any], None, None]:
     """Yield (run, frame) for every window of every run; the frames of one run are in order.
 
     The run that needs the earliest rows goes on first, so that each piece of the events is read
@@ -155,15 +160,17 @@ def frames_together(
     threads
         As in `frames`, for each run.
     ahead
-        Whether threads read the next pieces meanwhile; `read` must allow that.
+        Whether threads read the next pieces meanwhile, one and one more for every four of them;
+        `read` must allow that.
     crew
-        Whose threads these are, a piece for every four of them; None: one thread.
+        Whose threads all these are; None: of its own.
     failed
         Called with a run and its error, which ends this run alone; None: the error is raised.
 
     Yields
     ------
-    Position in `runs`, and the frame of its next window, valid until its next one.
+    Position in `runs`, and the frame of its next window, valid until its next one; or what
+    `Run.then` returned for it.
     """
     if threads < 1:
         raise ParameterError(f"threads={threads} is not at least 1")
@@ -172,10 +179,10 @@ def frames_together(
     plans = [_Plan(run, index_of) for run in runs]
     needed = [(plan.low, run.windows.stop) for plan, run in zip(plans, runs, strict=True)]
     with contextlib.ExitStack() as closing:
-        if ahead and crew is None:
-            crew = closing.enter_context(Crew(2))
+        if crew is None:
+            crew = closing.enter_context(Crew(max(threads, 2 if ahead else 1)))
         pieces = _Pieces(read, needed, rows, crew if ahead else None)
-        going = [(0, k, plan.go(pieces, sensor, threads)) for k, plan in enumerate(plans)]
+        going = [(0, k, plan.go(pieces, sensor, threads, crew)) for k, plan in enumerate(plans)]
         heapq.heapify(going)
         for _, _, steps in going:
             closing.callback(steps.close)
@@ -331,15 +338,15 @@ class _Plan:
         self.low = np.minimum(index_of(self.since_us), windows.start)
 
     def go(
-        self, pieces: _Pieces, sensor: Sensor, threads: int
-    ) -> Generator[tuple[int, Frame | None], None, None]:
+        self, pieces: _Pieces, sensor: Sensor, threads: int, crew: Crew
+    ) -> Generator[tuple[int, Any], None, None]:
         """Yield (first row of the piece to go on with, finished frame or None)."""
         run = self._run
         changed = run.feature.of_events(sensor, run.regions)
         view = _View(pieces, changed)
         if view.left_out is not None:
             run.repairs.setdefault(view.left_out, 0)
-        making = makers_of(run.feature, changed, sensor, run.repairs, threads)
+        making = makers_of(run.feature, changed, sensor, run.repairs, threads, crew, run.then)
         with contextlib.closing(making) as makers:
             at = 0
             try:
@@ -360,7 +367,7 @@ class _Plan:
         makers: Maker | Threads,
         carried: _Carried,
         number: int = 0,
-    ) -> Iterator[tuple[int, Frame | None]]:
+    ) -> Iterator[tuple[int, Any]]:
         """Yield as `go` does; windows are counted from `number` on."""
         windows = self._run.windows
         # Views whose items are Python's whole numbers: lists of them take 80 bytes per window.
@@ -467,7 +474,7 @@ class _Pieces:
         self._held: dict[int, Events] = {}
         self._crew = crew
         self._next: dict[int, Task[Events]] = {}  # pieces that are read ahead
-        self._n_ahead = 0 if crew is None or crew.threads == 1 else -(-crew.threads // 4)
+        self._n_ahead = 0 if crew is None or crew.threads == 1 else 1 + -(-crew.threads // 4)
         # A gap between windows is read too if that costs less than another read: a sixteenth of
         # what is read at a time is one chunk of an events store.
         start, stop = _joined(needed, gap=rows // 16)

@@ -296,7 +296,7 @@ def _pieces(rows: slice, threads: int) -> Iterator[tuple[int, int]]:
     """Yield the rows that are labelled at a time: fewer for each of several threads."""
     from evreel.files.events_store import READ_ROWS
 
-    step = READ_ROWS if threads == 1 else READ_ROWS // 4
+    step = READ_ROWS if threads == 1 else READ_ROWS // 2
     begins = range(rows.start, rows.stop, step)
     return ((start, min(start + step, rows.stop)) for start in begins)
 

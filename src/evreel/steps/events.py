@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, SourceError, UsageError
@@ -113,7 +113,8 @@ def events(
 
     hot = None
     size = _size(sensor)
-    shares = Shares.of(checked_threads(threads))
+    threads = checked_threads(threads)
+    decoding = _decoding(threads)
     if members is None and folder_of(recording) is not None:
         raise UsageError(
             "is a folder, not a recording",
@@ -133,7 +134,7 @@ def events(
                 sensor=size,
                 format=format,
                 reading=reading,
-                threads=shares.decoding,
+                threads=decoding,
             ) as source:
                 yield source
             return
@@ -149,7 +150,7 @@ def events(
                 format=format,
                 reading=reading,
                 limits=Limits.of_gib(limits.member_gib),
-                threads=shares.decoding,
+                threads=decoding,
             ) as opened_archive,
         ):
             yield opened_archive
@@ -165,7 +166,8 @@ def events(
     inputs: dict[str, str] = {}
     made = Provenance("events", parameters, inputs, repairs)
     then = state(recording) if Path(recording).exists() else []
-    with opened() as source:
+    # A decoder's first thread is whichever of the crew takes the next batch.
+    with opened() as source, Crew(threads - decoding + 1) as crew:
         if source.format == EVENTS.name:
             raise UsageError(
                 "is already an events store",
@@ -176,15 +178,14 @@ def events(
             rectangle.check(turn.sensor(source.sensor))
         kept_sensor = rectangle.sensor if rectangle else turn.sensor(source.sensor)
         if max_pixel_hz is not None:
-            with shares.ahead(event_chunks(source), is_only_work=True) as chunks:
+            with contextlib.closing(crew.one_ahead(event_chunks(source))) as chunks:
                 hot = hot_pixels(map(kept, chunks), kept_sensor, max_pixel_hz)
             repairs["hot_pixels"] = int(np.count_nonzero(hot))
 
         with (
-            Crew(shares.rest) as crew,
             atomic(output, inputs=[recording]) as (scratch,),
             hdf5.create(scratch, EVENTS, made, crew) as file,
-            shares.ahead(source.batches()) as batches,
+            contextlib.closing(crew.one_ahead(source.batches())) as batches,
         ):
             writer = EventsStoreWriter(
                 file,
@@ -225,43 +226,9 @@ def events(
     return repairs
 
 
-T = TypeVar("T")
-
-
-class Shares(NamedTuple):
-    """What the threads of a step do that turns a recording into a store.
-
-    Parameters
-    ----------
-    decoding : threads that decode.
-    rest : threads for all else, the main one included.
-    are_apart : whether decoding is not up to the main thread: of 2, the other one compresses.
-    """
-
-    decoding: int
-    rest: int
-    are_apart: bool
-
-    @classmethod
-    def of(cls, threads: int) -> Shares:
-        """Return how threads are shared out: decoding takes up to a third of the time."""
-        if threads < 3:
-            return cls(1, threads, False)
-        return cls(threads // 3, threads - threads // 3, True)
-
-    @contextlib.contextmanager
-    def ahead(self, batches: Iterator[T], *, is_only_work: bool = False) -> Iterator[Iterator[T]]:
-        """Yield batches that are decoded ahead of whoever takes them, if that is another thread.
-
-        With two threads, it is one only where decoding is all that there is for the second.
-        """
-        from evreel.recordings.prefetch import prefetched
-
-        if not self.are_apart and not (is_only_work and self.rest > 1):
-            yield batches
-            return
-        with contextlib.closing(prefetched(batches)) as taken:
-            yield taken
+def _decoding(threads: int) -> int:
+    """Return how many of all threads decode, which takes up to a third of the time."""
+    return max(1, threads // 3)
 
 
 def _check_still(recording: Path, sums: Mapping[str, str | None]) -> None:
@@ -482,7 +449,7 @@ def _in_memory(
         stream=stream,
         sensor=_size(sensor),
         reading=reading,
-        threads=Shares.of(threads).decoding,
+        threads=_decoding(threads),
     ) as source:
         found = read_at_most(source, most, threads=threads, progress=progress)
         if found is None:

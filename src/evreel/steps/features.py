@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from evreel.files.divided import Divided
     from evreel.files.features import FeaturesWriter, SampleWindows
+    from evreel.files.frame_chunks import Chunk
     from evreel.files.parts import Parts
     from evreel.files.slices import SlicesFile
     from evreel.layout import Compression
@@ -195,7 +196,7 @@ def features_part(
     most, threads = most_in_memory(beside.get("slices")), checked_threads(threads)
     with (
         as_events(store, beside=output, most=most, threads=threads) as opened,
-        _crew_of(threads) as crew,
+        Crew(threads) as crew,
         contextlib.ExitStack() as files,
     ):
         inputs = opened.inputs() if any(path.exists() for path in wanted) else {}
@@ -215,11 +216,11 @@ def features_part(
         runs, writers = [], []
         for number, job in enumerate(jobs):
             plan = job.plan(events, None, share.rows)
-            runs.append(job.run(plan, slices))
             shape = len(plan.windows), *job.shape(events)
             of = file, number, job.identity, shape, *job.stored
             writers.append(parts.FramesWriter(*of, -(-crew.threads // len(jobs)), crew))
-        every = _frames(runs, events, crew, threads)
+            runs.append(job.run(plan, slices, writers[-1].compressed))
+        every = _frames(runs, events, crew)
         total = sum(len(run.windows) for run in runs)
         with contextlib.closing(every):
             for k, frame in with_progress(every, total, progress):
@@ -361,7 +362,7 @@ def _make(
 
     sources = [store.path, *given.files.values()]
     errors: list[EvreelError] = []
-    with _crew_of(threads) as crew, contextlib.ExitStack() as files:
+    with Crew(threads) as crew, contextlib.ExitStack() as files:
         slices = None
         if given.slices is not None:
             digest = jobs[0].made.inputs.get("store")
@@ -375,7 +376,7 @@ def _make(
                 job.shape(store)
                 plan = job.plan(store, part)
                 writer = job.writer(file, store, plan, crew, len(jobs), part)
-                run = job.run(plan, slices)
+                run = job.run(plan, slices, writer.compressed)
             except EvreelError as error:
                 _abandon(own, error)
                 errors.append(error)
@@ -388,7 +389,7 @@ def _make(
             _abandon(unfinished.pop(k).files, error)
             errors.append(error)
 
-        every = _frames([one.run for one in making], store, crew, threads, fails)
+        every = _frames([one.run for one in making], store, crew, fails)
         total = sum(len(one.run.windows) for one in making)
         with contextlib.closing(every):
             for k, frame in with_progress(every, total, progress):
@@ -404,24 +405,13 @@ def _make(
         raise errors[0]
 
 
-def _makers(threads: int) -> int:
-    """Return how many of all threads make frames: half of them, if there are 4 or more."""
-    return max(1, threads // 2)
-
-
-def _crew_of(threads: int) -> Crew:
-    """Return those that read and compress: all that do not make frames, and the calling one."""
-    return Crew(threads - _makers(threads) + 1)
-
-
 def _frames(
     runs: Sequence[Run],
     store: Divided,
     crew: Crew,
-    threads: int,
     failed: Callable[[int, EvreelError], None] | None = None,
-) -> Generator[tuple[int, Frame], None, None]:
-    """Return the frames of all runs, as `frames_together` yields them, by so many threads."""
+) -> Generator[tuple[int, Frame | Chunk], None, None]:
+    """Return the frames of all runs, as `frames_together` yields them."""
     from evreel.representations import frames_together
 
     return frames_together(
@@ -431,7 +421,7 @@ def _frames(
         index_of=store.index_of,
         ahead=True,
         crew=crew,
-        threads=max(1, _makers(threads) // max(1, len(runs))),
+        threads=-(-crew.threads // max(1, len(runs))),
         failed=failed,
     )
 
@@ -648,13 +638,14 @@ class _Job:
             hdf5.set_attributes(file, {"decoding": decoding})
         return writer
 
-    def run(self, plan: _Plan, slices: SlicesFile | None) -> Run:
-        """Return the run that makes the frames."""
+    def run(self, plan: _Plan, slices: SlicesFile | None, then: Callable[[Frame], Chunk]) -> Run:
+        """Return the run that makes the frames, with what is done to each."""
         from evreel.representations import Run
 
         labels = self._feature.geometry.labels
         regions = None if labels is None or slices is None else slices.regions_of(labels)
-        return Run(*(self._feature, plan.windows, plan.oldest_us, self.repairs, self.said, regions))
+        of = self._feature, plan.windows, plan.oldest_us, self.repairs, self.said, regions
+        return Run(*of, then)
 
 
 def slices_of(path: str | Path, store: Divided, digest: str | None = None) -> SlicesFile:

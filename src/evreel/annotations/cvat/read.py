@@ -254,7 +254,7 @@ class _Reader:
                     if not self._is_foreign:
                         self._track_child(Element(self._file, xml, self._what))
                 elif open_ == "image":
-                    if not self._is_foreign:
+                    if not self._is_foreign and not (self._tags_only and xml.tag != "tag"):
                         self._image_child(Element(self._file, xml, self._what))
                 else:
                     continue
@@ -657,8 +657,6 @@ class _Reader:
             label = self._known_label(element)
             attributes = self._values.read(element, label)
             self._tags.append(FrameTag(self._frame, label, attributes))
-            return
-        if self._tags_only:
             return
         geometry = self._geometry(element)
         if geometry is None:
