@@ -229,7 +229,9 @@ def main() -> int:
     parser.add_argument(
         "--least", type=float, help="fail if 2 threads are less than so much faster"
     )
-    parser.add_argument("--only", default="", help="jobs whose names begin so")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="jobs whose names have one of these in them"
+    )
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
@@ -255,7 +257,7 @@ def main() -> int:
         print(f"| {' | '.join(heads)} |")
         print("|---" * len(heads) + "|")
         for job in JOBS:
-            if not job.startswith(options.only):
+            if not any(part in job for part in options.only):
                 continue
             found, beside = best(job, Path(folder), threads, options.rounds)
             one, most = found[1], found[threads[-1]]

@@ -111,7 +111,8 @@ def keep_memory() -> None:
     """Let the process keep memory that is freed, up to 128 MB for each thread; only on Linux.
 
     Else threads that work on arrays of some megabytes give each one back to the system, which fills
-    its memory with zeros when the next one asks: a fifth of the time of two threads.
+    its memory with zeros when the next one asks: up to a fifth of the time of two threads, and
+    40,000 page faults for 10 M events of AEDAT 4.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -20,6 +20,7 @@ from evreel.cli import main
 from evreel.cli.commands import COMMANDS
 from evreel.errors import AnnotationError, ClockError, UsageError
 from evreel.exports.aermanager import slice_files
+from evreel.exports.layouts import EVENT_LAYOUTS
 from evreel.exports.layouts import LAYOUTS as BY_NAME
 from evreel.files.boxes import read_boxes
 from evreel.files.clock import read_clock, write_clock
@@ -410,7 +411,8 @@ def test_layouts__are_those_that_the_command_offers():
     for add in COMMANDS["export"].options:
         add(parser)
     (offered,) = (a.choices for a in parser._actions if a.dest == "layout")
-    assert tuple(offered) == tuple(BY_NAME) == (*LAYOUTS, "rvt")
+    assert tuple(BY_NAME) == (*LAYOUTS, "rvt")
+    assert tuple(offered) == (*BY_NAME, *EVENT_LAYOUTS)
 
 
 # Refused

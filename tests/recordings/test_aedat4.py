@@ -22,7 +22,6 @@ from evreel.errors import EventsError, JumpError, RecordingError, UsageError
 from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings import open_recording
 from evreel.recordings.aedat4 import MAGIC, Aedat4Recording, Aedat4Writer
-from evreel.recordings.aedat4.gather import keep_freed_memory
 from evreel.recordings.open import Reading
 from support import random_events, run_oracle, shared_file
 
@@ -200,7 +199,6 @@ FOUR = [(100, 0, 0, 1), (105, 63, 47, 0), (105, 5, 6, 1), (110, 1, 2, 0)]
 
 def peak_of(function) -> int:
     """Return the most memory that was allocated at once while a function ran, in bytes."""
-    keep_freed_memory()  # allocates much, once per process
     tracemalloc.start()
     try:
         function()
@@ -1321,8 +1319,7 @@ print(*peaks)
 """
     run = [sys.executable, "-c", script, str(path)]
     imported, first, second = map(int, subprocess.check_output(run, timeout=60).split())
-    assert imported < 1 << 23
-    assert second < 1 << 23 < 1 << 24 <= first  # the allocator is set up once per process
+    assert max(imported, first, second) < 1 << 23
 
 
 @pytest.mark.parametrize("threads", [1, 2])

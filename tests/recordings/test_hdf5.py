@@ -97,19 +97,6 @@ def test_metavision__without_geometry_takes_the_size_given(tmp_path):
     )
 
 
-def test_metavision__compressed_by_ecf_says_what_to_do(tmp_path):
-    path = tmp_path / "m.hdf5"
-    with h5py.File(path, "w") as file:
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_chunk((4,))
-        plist.set_filter(0x8ECF, h5py.h5z.FLAG_OPTIONAL, ())
-        space = h5py.h5s.create_simple((4,))
-        kind = h5py.h5t.py_create(made.RECORD)
-        h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, plist)
-    message = refused(path, kind=UnknownFormatError)
-    assert "filter 36559, ECF (Prophesee)" in message and "RAW" in message and "h5repack" in message
-
-
 COMPRESSIONS = {
     "none": {},
     "gzip": {"compression": "gzip", "shuffle": True, "fletcher32": True},

@@ -802,15 +802,18 @@ def align(options: Options) -> int:
 
 
 @command(
-    "Write slices, a release or an annotation in the layout of another tool.",
-    option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR", type=Path),
+    "Write slices, a release, an annotation or events in the layout of another tool.",
+    option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR|RECORDING", type=Path),
     option(
         "--layout",
-        choices=("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
+        choices=(
+            *("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
+            "metavision",
+        ),
         required=True,
-        help="what the folder is read by",
+        help="what it is read by; metavision: its HDF5, one file with the events of a recording",
     ),
-    output("DIR"),
+    output("PATH"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
     option("--store", metavar="STORE", type=Path, help="events to go along: dsec-det, rvt"),
     option(

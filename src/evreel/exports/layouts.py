@@ -1,4 +1,4 @@
-"""The layouts of other tools, by name."""
+"""The layouts of other tools, by name: folders with annotations, and files of events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from evreel.exports.aermanager import write_folders
 from evreel.exports.cvat import write_cvat
 from evreel.exports.dsec_det import write_dsec_det
 from evreel.exports.exported import Exported
+from evreel.exports.metavision import write_metavision
 from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
 from evreel.exports.prophesee import write_prophesee
 from evreel.exports.rvt import write_rvt
@@ -42,6 +43,11 @@ LAYOUTS: dict[str, Layout] = {
     "prophesee": Layout(write_prophesee),
     "rvt": Layout(write_rvt, of_boxes=True, takes=("store", "boxes")),
 }
+
+
+EVENT_LAYOUTS: dict[str, Callable[..., Mapping[str, int]]] = {"metavision": write_metavision}
+"""Layouts of one file with the events of one recording: what writes it takes an open recording, the
+file, ``crew`` and ``progress``, and returns what it cannot hold."""
 
 
 def usable(items: Sequence[Exported], layout: str) -> list[Exported]:

@@ -187,7 +187,10 @@ FORMATS = (
         *("Event Stream", ("event_stream",)),
     ),
     Format(b"", ".bin", "aer40", "Aer40Recording", _40_BIT, ("aer40",)),
-    Format(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
+    Format(
+        *(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
+        threaded=True,
+    ),
     Format(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz", ("npz",)),
     Format(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy", ("npy",)),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),

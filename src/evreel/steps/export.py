@@ -64,10 +64,10 @@ def export(
         folder with folders ``train``, ``val`` and ``test``, which have recordings or stores, and
         for each of them ``<recording>_bbox.npy``.
     output
-        The folder to make; it must not exist.
+        The folder to make, or the file of a layout of events; it must not exist.
     layout
         ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det``, ``prophesee`` or
-        ``rvt``.
+        ``rvt``. Or, of a recording or an events store alone, ``metavision``: Metavision's HDF5.
     clock
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
@@ -89,14 +89,14 @@ def export(
     rvt
         What ``rvt`` writes; it must be given for it.
     sensor
-        Size of recordings that do not state it, as ``WIDTHxHEIGHT`` px; for ``rvt``. None takes
-        that of the data set whose rules are applied.
+        Size of recordings that do not state it, as ``WIDTHxHEIGHT`` px; for ``rvt`` and layouts of
+        events. For ``rvt``, None takes that of the data set whose rules are applied.
     progress
-        Told of each window of ``rvt``.
+        Told of each window of ``rvt``, and of events.
 
     Returns
     -------
-    What the layout cannot hold: sentence → how often. ``export.json`` in the folder has it too.
+    What the layout cannot hold: sentence → how often. ``export.json`` in a folder has it too.
 
     Raises
     ------
@@ -106,11 +106,17 @@ def export(
     ClockError
         If the slices were made with another clock.
     """
-    from evreel.exports.layouts import LAYOUTS, usable
+    from evreel.exports.layouts import EVENT_LAYOUTS, LAYOUTS, usable
 
     source, output = Path(source), Path(output)
+    if layout in EVENT_LAYOUTS:
+        beside: dict[str, object] = {"clock": clock, "store": store, "pictures": pictures}
+        beside |= {"boxes": boxes, "labels": labels, "name": name, "task": task, "rvt": rvt}
+        beside["outlines"] = outlines or None
+        return _export_events(source, output, layout, sensor, progress, **beside)
     if layout not in LAYOUTS:
-        raise UsageError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
+        known = ", ".join((*LAYOUTS, *EVENT_LAYOUTS))
+        raise UsageError(f"layout {layout!r} is not one of {known}")
     if outlines and layout != "yolo":
         raise UsageError("outlines are a choice of the layout yolo alone")
     of_boxes = LAYOUTS[layout].of_boxes
@@ -124,10 +130,7 @@ def export(
         if path is not None and role not in LAYOUTS[layout].takes:
             taking = ", ".join(name for name, each in LAYOUTS.items() if role in each.takes)
             raise UsageError(f"{role} cannot go along with the layout {layout}, only with {taking}")
-    if output.exists() or output.is_symlink():
-        raise UsageError(
-            "already exists", place=str(output), hint="Choose another folder, or remove this one."
-        )
+    _check_new(output, "folder")
     if rvt is not None and (boxes is not None or _is_of_splits(source)):
         given = {"clock": clock, "store": store, "pictures": pictures, "labels": labels}
         _check_alone(source, **given, task=task)
@@ -201,6 +204,50 @@ def export(
     for what, n in remarks.items():
         LOG.info("%s: has %d %s", output.name, n, what)
     return held
+
+
+def _check_new(output: Path, kind: str) -> None:
+    if output.exists() or output.is_symlink():
+        raise UsageError(
+            "already exists", place=str(output), hint=f"Choose another {kind}, or remove this one."
+        )
+
+
+def _export_events(
+    source: Path,
+    output: Path,
+    layout: str,
+    sensor: str | None,
+    progress: Progress,
+    **given: object,
+) -> dict[str, int]:
+    """Write the events of a recording or store in a layout of one file."""
+    from evreel.events import Sensor
+    from evreel.exports.layouts import EVENT_LAYOUTS
+    from evreel.recordings.open import open_recording
+    from evreel.threads import Crew, checked_threads
+
+    for role, value in given.items():
+        if value is not None:
+            raise UsageError(f"{role} does not go with the layout {layout}, of events alone")
+    _check_new(output, "file")
+    if source.is_dir():
+        raise UsageError(
+            f"is a folder; the layout {layout} is of one recording",
+            path=source,
+            hint="Give a recording or an events store. A release has stores in events/.",
+        )
+    size = None if sensor is None else Sensor.parse(sensor)
+    with (
+        open_recording(source, sensor=size) as recording,
+        Crew(checked_threads(None)) as crew,
+        atomic(output, inputs=[source]) as (scratch,),
+    ):
+        held = EVENT_LAYOUTS[layout](recording, scratch, crew=crew, progress=progress)
+    lost = {what: int(n) for what, n in held.items() if n}
+    for what, n in lost.items():
+        LOG.warning("%s: does not hold: %d %s", output.name, n, what)
+    return lost
 
 
 def _items(

@@ -20,6 +20,7 @@ from evreel.recordings.hdf5 import read as foreign_hdf5
 from evreel.recordings.open import Reading, Recording
 from support.fuzz.damage import Original, damaged
 from support.writers import columns as made
+from support.writers import ecf
 
 SENSOR = Sensor(40, 48)
 WHOLE_HDF5 = 100  # one in so many is damaged anywhere: a process each
@@ -82,6 +83,9 @@ def hdf5_files(folder: Path) -> list[Chunks]:
             made.metavision(path, rows, triggers, "48x40", **options)
         else:
             made.dsec(path, rows, 10**9, (48, 40) if k % 4 else None, **options)
+        files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
+    for k, skipped in enumerate(((), {1})):
+        path = ecf.metavision(folder / f"ecf{k}.h5", rows, triggers, "48x40", skipped=skipped)
         files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
     return files
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -111,16 +110,6 @@ class Memory:
             columns.append(piece[done : done + size].view(dtype).reshape(batches, BATCH_ROWS))
             done += size
         self._free.extend(zip(*columns, strict=True))
-
-
-@functools.cache
-def keep_freed_memory() -> None:
-    """Make glibc reuse freed memory; done once per process.
-
-    Freeing an untouched piece of 16 MiB does that. Without it, each packet beyond 128 KiB is
-    unpacked into new pages: 40,000 page faults for 10 M events with two threads.
-    """
-    np.empty(1 << 24, np.uint8)
 
 
 def _joined(parts: list[tuple[Packet, npt.NDArray[Any]]]) -> npt.NDArray[Any]:

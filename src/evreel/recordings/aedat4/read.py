@@ -25,7 +25,6 @@ from evreel.recordings.aedat4.gather import (
     check_stamps,
     event_rows,
     impossible,
-    keep_freed_memory,
 )
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
@@ -45,7 +44,7 @@ from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.recordings.survey import WHOLE, Survey
-from evreel.system import read_at
+from evreel.system import keep_memory, read_at
 from evreel.timebase import Int64Array
 
 _COPY_AGAIN = "The file is damaged or incomplete: copy or download it again"
@@ -304,7 +303,7 @@ class Aedat4Recording(DecodedRecording):
         packets
             The packets to decode.
         """
-        keep_freed_memory()
+        keep_memory()
         bundles = self._bundles(packets)
         if self._threads == 1:
             for bundle in bundles:

@@ -17,8 +17,9 @@ CD/indexes          not needed, not read
 ==================  ===============================================================================
 
 `columns` says which numbers a column may hold. It is contiguous, compact, or in chunks of at most
-`CHUNK_BYTES`. The filters in `chunks.FILTERS` are undone; Metavision's own, ECF, is not. Links and
-data sets in other files are not followed: a file from elsewhere could point at any file here.
+`CHUNK_BYTES`. The filters in `chunks.FILTERS` are undone, and in ``ecf.py`` Metavision's own, ECF.
+Links and data sets in other files are not followed: a file from elsewhere could point at any file
+here.
 
 A separate program (`evreel.files.probe`) inspects the file's structure, because a damaged one may
 make HDF5's library hang or end the process; that takes a third of a second. The data are read and
@@ -30,8 +31,9 @@ event files; https://docs.prophesee.ai, HDF5 event file format.
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +77,7 @@ _READABLE = (
     "evreel reads events/t, x, y and p as in DSEC and RVT, Metavision's CD/events, and its own "
     "events stores."
 )
-_WHOLE_AGAIN = "Copy or download it again."
+WHOLE_AGAIN = "Copy or download it again."
 _OTHER_FILTER = WHOLE + (
     "Write it again with gzip: with h5py and "
     "hdf5plugin in Python, or with h5repack -f GZIP=4 IN OUT and HDF5_PLUGIN_PATH set to "
@@ -125,7 +127,7 @@ def look(path: Path) -> Look:
             f"its structure cannot be read as HDF5: {error.problem}",
             path=path,
             offset=0,
-            hint=_WHOLE_AGAIN,
+            hint=WHOLE_AGAIN,
         ) from error
     tables, at = {}, 0
     for name, found in told["sets"].items():
@@ -152,6 +154,8 @@ class Column:
     RecordingError
         If it has another form, is in another file, or has filters that are not undone here.
     """
+
+    _undone: Container[int] = chunks.FILTERS  # filters
 
     def __init__(self, path: Path, file: int, file_size: int, name: str, look: Look) -> None:
         self.path, self.name = path, name
@@ -189,11 +193,11 @@ class Column:
 
     def _check(self, told: dict[str, Any]) -> None:
         for number, _ in self._filters:
-            if number not in chunks.FILTERS:
+            if number not in self._undone:
                 name = NAMES.get(number, "an unknown one")
                 hint = (
-                    "Use the recording's RAW file. Or, with Prophesee's hdf5_ecf plugin, write it "
-                    "in another compression: h5repack -f GZIP=4 IN OUT."
+                    "It is read as the only filter of Metavision's CD/events. Use the recording's "
+                    "own file."
                     if number == ECF
                     else _OTHER_FILTER
                 )
@@ -253,11 +257,8 @@ class Column:
             chunk = self._chunk(row)
             if chunk.row != first or not chunk.size:
                 problem = f"{self.name} has no data for row {row}"
-                return none, Fault(problem, self.place(row), _WHOLE_AGAIN)
-            if chunk.size > CHUNK_BYTES:
-                problem = f"{self.name} has a chunk of {chunk.size} bytes"
-                return none, Fault(problem, self.place(row), _WHOLE_AGAIN)
-            data, fault = self._bytes(chunk.offset, chunk.size)
+                return none, Fault(problem, self.place(row), WHOLE_AGAIN)
+            data, fault = self._chunk_bytes(chunk)
             if fault is not None:
                 return none, fault
             size = self._chunk_rows * self.dtype.itemsize
@@ -273,10 +274,17 @@ class Column:
             self._held = first, np.frombuffer(whole, self.dtype)
         return self._held[1][row - first : stop - first], None
 
+    def _chunk_bytes(self, chunk: Chunk) -> tuple[bytes, Fault | None]:
+        """Return a chunk as it is in the file, and what is wrong if it is not there."""
+        if chunk.size > CHUNK_BYTES:
+            problem = f"{self.name} has a chunk of {chunk.size} bytes"
+            return b"", Fault(problem, self.place(chunk.row), WHOLE_AGAIN)
+        return self._bytes(chunk.offset, chunk.size)
+
     def _bytes(self, offset: int, size: int) -> tuple[bytes, Fault | None]:
         """Return bytes of the file, and what is wrong if there are fewer."""
         if offset < len(MAGIC):  # as the library says if nothing was ever written
-            return b"", Fault(f"{self.name} has no data", 0, _WHOLE_AGAIN)
+            return b"", Fault(f"{self.name} has no data", 0, WHOLE_AGAIN)
         here = min(offset, self._file_size)
         try:
             data = read_at(self._file, min(size, self._file_size - here), here)
@@ -343,7 +351,7 @@ class Hdf5Recording(ColumnsRecording):
                     f"{column.name} has {column.n} rows, but {self._used[0].name} has "
                     f"{self._used[0].n}",
                     0,
-                    hint=_WHOLE_AGAIN,
+                    hint=WHOLE_AGAIN,
                 )
         return stated
 
@@ -393,7 +401,7 @@ class Hdf5ColumnsRecording(Hdf5Recording):
                 self._recode(problem, 0, _READABLE)
         offset = self._number("t_offset")
         if abs(offset or 0) > FARTHEST:
-            self._fail(f"t_offset={offset} µs is more than 285 years off", 0, hint=_WHOLE_AGAIN)
+            self._fail(f"t_offset={offset} µs is more than 285 years off", 0, hint=WHOLE_AGAIN)
         self._added_us = offset or 0
         height, width = (self._number(name) for name in _SIZES)
         if height is None and width is None:
@@ -434,7 +442,7 @@ class Hdf5RecordsRecording(Hdf5Recording):
     format = "hdf5-records"
 
     def _open_columns(self) -> Sensor | None:
-        self._used = [self._column(_RECORDS)]
+        self._used = [self._events_column(_RECORDS)]
         self._need(self._used[0], "txyp")
         self._triggers = None
         if _TRIGGERS in self._look.sets:
@@ -447,6 +455,9 @@ class Hdf5RecordsRecording(Hdf5Recording):
             return Sensor.parse(geometry)
         except EvreelError:
             self._fail(f"geometry {geometry[:40]!r} is not a sensor size, WIDTHxHEIGHT", 0)
+
+    def _events_column(self, name: str) -> Column:
+        return self._column(name)
 
     def _need(self, column: Column, names: Iterable[str]) -> None:
         """Raise if a column lacks one of these numeric fields."""
@@ -462,6 +473,10 @@ class Hdf5RecordsRecording(Hdf5Recording):
 
     def _pieces(self) -> Iterator[Piece | Side]:
         yield from super()._pieces()
+        yield from self._marks()
+
+    def _marks(self) -> Iterator[Triggers]:
+        """Yield the triggers."""
         if self._triggers is None:
             return
         for start in range(0, self._triggers.n, PIECE_ROWS):
@@ -515,8 +530,14 @@ def open_foreign(
     stream: int | None = None,
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
+    threads: int | None = None,
 ) -> Hdf5Recording | EventsStore:
     """Open an HDF5 file as the recording that it holds, or as the events store that it is.
+
+    Parameters
+    ----------
+    path, stream, sensor, reading, threads
+        As `evreel.recordings.open_recording` takes them.
 
     Raises
     ------
@@ -529,9 +550,13 @@ def open_foreign(
         if stream is not None:
             raise UsageError("has only one stream of events; leave stream out", path=path)
         return EventsStore(path)
-    kind: type[Hdf5Recording]
+    kind: Callable[..., Hdf5Recording]
     if any(name in found.sets for name in _COLUMNS):
         kind = Hdf5ColumnsRecording
+    elif [number for number, _ in found.sets.get(_RECORDS, {}).get("filters", [])] == [ECF]:
+        from evreel.recordings.hdf5.ecf import EcfRecording
+
+        kind = functools.partial(EcfRecording, threads=threads)
     elif _RECORDS in found.sets:
         kind = Hdf5RecordsRecording
     else:

@@ -1,0 +1,229 @@
+"""Metavision's HDF5 whose events its own codec, ECF, has compressed.
+
+Each chunk is decoded by itself, several at a time by threads (`evreel.kernels.ecf` describes it).
+The last one has only the events that are left. A chunk that the filter was skipped for, as its mask
+says, has plain records.
+
+A range of time is found by the first timestamp of each chunk, which is at byte 4: about 20 reads of
+12 bytes, for any number of chunks. ``CD/indexes`` would say the same of every 2,000 µs, and is not
+needed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evreel.errors import UsageError
+from evreel.events import Sensor
+from evreel.files.filters import ECF
+from evreel.recordings.columns import Fault
+from evreel.recordings.decoded import PIECE_ROWS, in_order_and_inside
+from evreel.recordings.hdf5.read import (
+    WHOLE_AGAIN,
+    Chunk,
+    Column,
+    Hdf5RecordsRecording,
+    Look,
+)
+from evreel.recordings.open import STRICT, Reading
+from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.prefetch import Prefetch, default_threads
+from evreel.timebase import FARTHEST
+
+_MOST_STEPS = 64  # of a search among chunks
+_Found = tuple[Piece | None, Fault | None]
+
+
+class EcfColumn(Column):
+    """The events of such a file; all else as in `Column`."""
+
+    _undone = (ECF,)
+
+    @property
+    def n_chunks(self) -> int:
+        """How many chunks it takes for all rows."""
+        return -(-self.n // self._chunk_rows)
+
+    @property
+    def bundle(self) -> int:
+        """How many chunks make a piece."""
+        return max(1, PIECE_ROWS // self._chunk_rows)
+
+    def first_us(self, k: int) -> int | None:
+        """Return the first timestamp of a chunk, on the file's own clock; None if it has none."""
+        chunk = self._chunk(k * self._chunk_rows)
+        record = self.dtype.itemsize
+        fields: Mapping[str, Any] = self.dtype.fields or {}
+        size, at = (record, fields["t"][1]) if chunk.mask & 1 else (12, 4)
+        data, fault = self._bytes(chunk.offset, min(size, chunk.size))
+        if fault is not None or len(data) < size:
+            return None
+        return int.from_bytes(data[at : at + 8], "little", signed=True)
+
+    def chunks_between(self, start_us: int, stop_us: int) -> tuple[int, int]:
+        """Return which chunks ``[first, stop)`` can have events of a range of the file's clock.
+
+        All of them, where a chunk on the way cannot be read.
+        """
+        found = []
+        for time_us in (start_us, stop_us):
+            low, high = 0, self.n_chunks  # the first chunk that begins at this time or later
+            while low < high:
+                middle = (low + high) // 2
+                begins = self.first_us(middle)
+                if begins is None:
+                    return 0, self.n_chunks
+                low, high = (middle + 1, high) if begins < time_us else (low, middle)
+            found.append(low)
+        return max(0, found[0] - 1), found[1]
+
+    def decoded(self, first: int, stop: int, sensor: Sensor) -> _Found:
+        """Return the events of chunks ``[first, stop)`` up to damage, and what this is."""
+        from evreel.kernels import ecf
+
+        rows = self._chunk_rows
+        room, n = (stop - first) * rows, min(stop * rows, self.n) - first * rows
+        t, x, y = np.empty(room, np.int64), np.empty(room, np.uint16), np.empty(room, np.uint16)
+        p = np.empty(room, np.uint8)
+        done, fault = 0, None
+        for row in range(first * rows, first * rows + n, rows):
+            wanted = min(rows, self.n - row)
+            to = slice(done, done + rows)
+            fault = self._fill(ecf, row, wanted, t[to], x[to], y[to], p[to])
+            if fault is not None:
+                break
+            done += wanted
+        if not done:
+            return None, fault
+        t, x, y, p = t[:done], x[:done], y[:done], p[:done]
+        sound = in_order_and_inside(t, x, y, sensor)
+        ends = (t[0], t[-1]) if sound else (t.min(), t.max())
+        if max(map(abs, map(int, ends))) > FARTHEST:
+            row = int(np.argmax((t > FARTHEST) | (t < -FARTHEST)))
+            at = first * rows + row
+            problem = f"{self.name}, row {at}: t={t[row]} µs is not within 285 years of 0"
+            fault = Fault(problem, self.place(at), WHOLE_AGAIN)
+            done = row - row % rows
+            t, x, y, p = t[:done], x[:done], y[:done], p[:done]
+        return Piece(t, x, y, p, self.place(first * rows), sound), fault
+
+    def _fill(self, ecf: Any, row: int, wanted: int, *columns: Any) -> Fault | None:
+        """Fill columns with the events of the chunk that begins at a row, or return its fault."""
+        chunk = self._chunk(row)
+        if chunk.row != row or not chunk.size:
+            problem = f"{self.name} has no data for row {row}"
+            return Fault(problem, self.place(row), WHOLE_AGAIN)
+        data, fault = self._chunk_bytes(chunk)
+        if fault is not None:
+            return fault
+        if chunk.mask & 1:
+            return self._fill_plain(data, chunk, wanted, columns)
+        n, wrong, at = ecf.decode(np.frombuffer(data, np.uint8), *columns)
+        if wrong == ecf.WHOLE and wanted <= n <= self._chunk_rows:
+            return None
+        problem = {
+            ecf.WHOLE: f"has {n} events; {wanted} are expected",
+            ecf.ENDS: "ends before its events do",
+            ecf.TOO_MANY: "counts more events than it has",
+            ecf.TOO_LONG: "has a time of more than 64 bits",
+        }[wrong]
+        said = f"{self.name}, row {row}: a chunk {problem} (ECF)"
+        return Fault(said, chunk.offset + at, WHOLE_AGAIN)
+
+    def _fill_plain(
+        self, data: bytes, chunk: Chunk, wanted: int, columns: tuple[Any, ...]
+    ) -> Fault | None:
+        if len(data) < wanted * self.dtype.itemsize:
+            problem = f"{self.name}, row {chunk.row}: a chunk ends before its records do"
+            return Fault(problem, chunk.offset + len(data), WHOLE_AGAIN)
+        records = np.frombuffer(data, self.dtype, wanted)
+        p = records["p"]
+        odd = np.flatnonzero((p != 0) & (p != 1))
+        if len(odd):
+            row = int(odd[0])
+            problem = f"{self.name}, row {chunk.row + row}: polarity {p[row]} is neither 0 nor 1"
+            return Fault(problem, chunk.offset + row * self.dtype.itemsize, WHOLE_AGAIN)
+        for name, column in zip("txyp", columns, strict=True):
+            column[:wanted] = records[name]
+        return None
+
+
+class EcfRecording(Hdf5RecordsRecording):
+    """A file of Metavision whose events ECF has compressed; all else as `Hdf5RecordsRecording`.
+
+    Parameters
+    ----------
+    path, stream, sensor, reading, looked
+        As in `Hdf5Recording`.
+    threads
+        How many decode; None: one per core, at most `evreel.recordings.prefetch.THREADS`. Events
+        do not depend on it.
+    """
+
+    _events: EcfColumn
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        stream: int | None = None,
+        sensor: Sensor | None = None,
+        reading: Reading = STRICT,
+        looked: Look | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads={threads} is not 1 or more", path=path)
+        self._threads = default_threads() if threads is None else threads
+        self._passes: weakref.WeakSet[Prefetch[Any, Any]] = weakref.WeakSet()
+        super().__init__(path, stream=stream, sensor=sensor, reading=reading, looked=looked)
+        self.n_expected, self._counted = self._events.n, True
+
+    def close(self) -> None:
+        """Release the file, and end the threads that read it."""
+        for reading_ahead in tuple(self._passes):
+            reading_ahead.close()
+        super().close()
+
+    def _events_column(self, name: str) -> Column:
+        self._events = EcfColumn(self.path, self._file.fileno(), self._size, name, self._look)
+        return self._events
+
+    def _first_stamp(self) -> int:
+        piece = None
+        if self._events.n:
+            piece, _ = self._events.decoded(0, 1, self.sensor)
+        return int(piece.t[0]) if piece is not None and piece.sound else super()._first_stamp()
+
+    def _pieces_for(
+        self, start_us: int | None, stop_us: int | None, side: bool
+    ) -> Iterator[Piece | Side]:
+        first, stop = 0, self._events.n_chunks
+        is_ordered = self.reading.on_disorder == self.reading.on_reset == "fail"
+        if is_ordered and self.reading.on_stray == "fail" and (start_us, stop_us) != (None, None):
+            begin_us = -FARTHEST if start_us is None else start_us + self.t_offset
+            end_us = FARTHEST if stop_us is None else stop_us + self.t_offset
+            first, stop = self._events.chunks_between(begin_us, end_us)
+        yield from self._decoded(first, stop)
+        if side:
+            yield from self._marks()
+
+    def _decoded(self, first: int, stop: int) -> Iterator[Piece]:
+        step = self._events.bundle
+        bundles = ((begin, min(begin + step, stop)) for begin in range(first, stop, step))
+
+        def work(bundle: tuple[int, int]) -> _Found:
+            return self._events.decoded(*bundle, self.sensor)
+
+        with Prefetch(work, bundles, self._threads) as ahead:
+            self._passes.add(ahead)
+            for piece, fault in ahead:
+                if piece is not None:
+                    yield piece
+                if fault is not None:
+                    self._raise(fault)
