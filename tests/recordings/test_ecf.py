@@ -255,7 +255,7 @@ def test_recording__that_is_closed_in_the_middle_ends_its_threads(tmp_path, monk
     path = ecf.metavision(tmp_path / "m.hdf5", some_rows(64 * 30))
     recording = open_recording(path, threads=3)
     events = iter(recording)
-    assert len(next(events)) == 64
+    assert len(next(events)) == 128
     recording.close()
     with pytest.raises(ValueError, match="closed"):
         next(events)

@@ -99,6 +99,15 @@ def _times(data: UInt8Array, n: int, t: Int64Array) -> tuple[int, int]:
     return WHOLE, at
 
 
+# value of 24 bits; k the event; x, y (n,) uint16; p (n,) uint8
+@kernel
+def _event(value: Any, k: int, x: UInt16Array, y: UInt16Array, p: UInt8Array) -> int:
+    y[k] = value >> 12 & 0x7FF
+    x[k] = value >> 1 & 0x7FF
+    p[k] = value & 1
+    return k + 1
+
+
 # data (m,); n events; x, y (n,) uint16; p (n,) uint8
 @kernel
 def _unpack_all(
@@ -106,19 +115,17 @@ def _unpack_all(
 ) -> tuple[int, int]:
     if at + 12 * ((n + 3) // 4) > data.shape[0]:
         return ENDS, data.shape[0]
-    for first in range(0, n, 4):
+    k = 0
+    while k < n:
         a, b, c = _u32(data, at), _u32(data, at + 4), _u32(data, at + 8)
         at += 12
-        four = (
-            a >> 8,
-            (a & 0xFF) | (b >> 16) << 8,
-            (b & 0xFFFF) | (c >> 24) << 16,
-            c & 0xFFFFFF,
-        )
-        for k in range(min(4, n - first)):
-            y[first + k] = four[k] >> 12 & 0x7FF
-            x[first + k] = four[k] >> 1 & 0x7FF
-            p[first + k] = four[k] & 1
+        k = _event(a >> 8, k, x, y, p)
+        if k < n:
+            k = _event((a & 0xFF) | (b >> 16) << 8, k, x, y, p)
+        if k < n:
+            k = _event((b & 0xFFFF) | (c >> 24) << 16, k, x, y, p)
+        if k < n:
+            k = _event(c & 0xFFFFFF, k, x, y, p)
     return WHOLE, at
 
 
@@ -233,6 +240,45 @@ def decode(
     if wrong == WHOLE:
         wrong, at = _polarities(data, at, n, p)
     return n, wrong, at
+
+
+# data (m,) uint8 with c chunks; begin, size (c,) their bytes; wanted (c,) events of each, `rows` of
+# all but the last; t (c rows,) int64; x, y (c rows,) uint16; p (c rows,) uint8
+@kernel
+def decode_each(
+    data: UInt8Array,
+    begin: Int64Array,
+    size: Int64Array,
+    wanted: Int64Array,
+    rows: int,
+    width: int,
+    height: int,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+) -> tuple[int, int, int, int, bool]:
+    """Fill in the events of neighbouring chunks, up to the first that is wrong.
+
+    Returns how many chunks are right; of the wrong one, what `decode` returned; and whether all
+    events are in order and inside the sensor.
+    """
+    done, n, wrong, at = 0, 0, WHOLE, 0
+    for k in range(begin.shape[0]):
+        low, high = k * rows, (k + 1) * rows
+        n, wrong, at = decode(
+            data[begin[k] : begin[k] + size[k]], t[low:high], x[low:high], y[low:high], p[low:high]
+        )
+        if wrong != WHOLE or n < wanted[k]:
+            break
+        done += 1
+    total = wanted[:done].sum()
+    sound = True
+    for k in range(total):
+        sound &= (x[k] < width) & (y[k] < height)
+    for k in range(1, total):
+        sound &= t[k - 1] <= t[k]
+    return done, n, wrong, at, sound
 
 
 # out (m,) uint8

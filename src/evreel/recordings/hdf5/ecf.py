@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evreel.errors import UsageError
 from evreel.events import Sensor
 from evreel.files.filters import ECF
+from evreel.files.inspection import MAGIC
 from evreel.recordings.columns import Fault
 from evreel.recordings.decoded import PIECE_ROWS, in_order_and_inside
 from evreel.recordings.hdf5.read import (
+    CHUNK_BYTES,
     WHOLE_AGAIN,
     Chunk,
     Column,
@@ -33,6 +36,7 @@ from evreel.recordings.hdf5.read import (
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.prefetch import Prefetch, default_threads
+from evreel.system import keep_memory
 from evreel.timebase import FARTHEST
 
 _MOST_STEPS = 64  # of a search among chunks
@@ -52,7 +56,7 @@ class EcfColumn(Column):
     @property
     def bundle(self) -> int:
         """How many chunks make a piece."""
-        return max(1, PIECE_ROWS // self._chunk_rows)
+        return max(1, 2 * PIECE_ROWS // self._chunk_rows)
 
     def first_us(self, k: int) -> int | None:
         """Return the first timestamp of a chunk, on the file's own clock; None if it has none."""
@@ -84,24 +88,24 @@ class EcfColumn(Column):
 
     def decoded(self, first: int, stop: int, sensor: Sensor) -> _Found:
         """Return the events of chunks ``[first, stop)`` up to damage, and what this is."""
-        from evreel.kernels import ecf
-
         rows = self._chunk_rows
-        room, n = (stop - first) * rows, min(stop * rows, self.n) - first * rows
+        room = (stop - first) * rows
         t, x, y = np.empty(room, np.int64), np.empty(room, np.uint16), np.empty(room, np.uint16)
         p = np.empty(room, np.uint8)
-        done, fault = 0, None
-        for row in range(first * rows, first * rows + n, rows):
-            wanted = min(rows, self.n - row)
-            to = slice(done, done + rows)
-            fault = self._fill(ecf, row, wanted, t[to], x[to], y[to], p[to])
+        done, sound, fault = 0, True, None
+        regular = self._is_regular(first, stop)
+        each = [(first, stop)] if regular else [(k, k + 1) for k in range(first, stop)]
+        for begin, end in each:
+            to = slice((begin - first) * rows, (end - first) * rows)
+            n, fault, is_sound = self._fill(begin, end, sensor, (t[to], x[to], y[to], p[to]))
+            done, sound = done + n, sound and is_sound
             if fault is not None:
                 break
-            done += wanted
         if not done:
             return None, fault
         t, x, y, p = t[:done], x[:done], y[:done], p[:done]
-        sound = in_order_and_inside(t, x, y, sensor)
+        if len(each) > 1:
+            sound = sound and in_order_and_inside(t, x, y, sensor)
         ends = (t[0], t[-1]) if sound else (t.min(), t.max())
         if max(map(abs, map(int, ends))) > FARTHEST:
             row = int(np.argmax((t > FARTHEST) | (t < -FARTHEST)))
@@ -112,28 +116,70 @@ class EcfColumn(Column):
             t, x, y, p = t[:done], x[:done], y[:done], p[:done]
         return Piece(t, x, y, p, self.place(first * rows), sound), fault
 
-    def _fill(self, ecf: Any, row: int, wanted: int, *columns: Any) -> Fault | None:
-        """Fill columns with the events of the chunk that begins at a row, or return its fault."""
+    def _parts(self, first: int, stop: int) -> npt.NDArray[np.int64]:
+        """Return what is known of the stored chunks among these, (m, 4), as `Chunk`."""
+        low, high = np.searchsorted(self._table[:, 0], (first * self._chunk_rows, self._row(stop)))
+        return self._table[low:high]
+
+    def _row(self, k: int) -> int:
+        """Return the first row of a chunk; the number of rows after the last one."""
+        return min(k * self._chunk_rows, self.n)
+
+    def _is_regular(self, first: int, stop: int) -> bool:
+        """Return whether chunks are packed, and near each other in the file, in their order."""
+        row, offset, size, mask = self._parts(first, stop).T
+        if not np.array_equal(row, np.arange(first, stop) * self._chunk_rows) or (mask & 1).any():
+            return False
+        end, at = int(offset[-1] + size[-1]), int(offset[0])
+        return (
+            bool((size > 0).all() and (offset[1:] >= offset[:-1] + size[:-1]).all())
+            and end - at <= min(2 * int(size.sum()), CHUNK_BYTES)
+            and len(MAGIC) <= at < end <= self._file_size
+        )
+
+    def _fill(
+        self, first: int, stop: int, sensor: Sensor, columns: tuple[Any, ...]
+    ) -> tuple[int, Fault | None, bool]:
+        """Fill columns with the events of regular chunks, or of any single one.
+
+        Returns how many events there are, what is wrong after them, and whether all of these are
+        in order and inside the sensor.
+        """
+        from evreel.kernels import ecf
+
+        row = first * self._chunk_rows
         chunk = self._chunk(row)
         if chunk.row != row or not chunk.size:
             problem = f"{self.name} has no data for row {row}"
-            return Fault(problem, self.place(row), WHOLE_AGAIN)
-        data, fault = self._chunk_bytes(chunk)
+            return 0, Fault(problem, self.place(row), WHOLE_AGAIN), True
+        begin, size = np.zeros(1, np.int64), np.array([chunk.size])
+        if stop > first + 1:
+            begin, size = (
+                self._parts(first, stop)[:, 1] - chunk.offset,
+                self._parts(first, stop)[:, 2],
+            )
+        data, fault = self._chunk_bytes(chunk._replace(size=int(begin[-1] + size[-1])))
         if fault is not None:
-            return fault
+            return 0, fault, True
+        wanted = np.array([self._row(k + 1) - self._row(k) for k in range(first, stop)])
         if chunk.mask & 1:
-            return self._fill_plain(data, chunk, wanted, columns)
-        n, wrong, at = ecf.decode(np.frombuffer(data, np.uint8), *columns)
-        if wrong == ecf.WHOLE and wanted <= n <= self._chunk_rows:
-            return None
+            fault = self._fill_plain(data, chunk, int(wanted[0]), columns)
+            return 0 if fault else int(wanted[0]), fault, False
+        of = np.frombuffer(data, np.uint8), begin, size, wanted
+        done, n, wrong, at, sound = ecf.decode_each(
+            *of, self._chunk_rows, sensor.width, sensor.height, *columns
+        )
+        if done == len(wanted):
+            return int(wanted.sum()), None, sound
         problem = {
-            ecf.WHOLE: f"has {n} events; {wanted} are expected",
+            ecf.WHOLE: f"has {n} events; {wanted[done]} are expected",
             ecf.ENDS: "ends before its events do",
             ecf.TOO_MANY: "counts more events than it has",
             ecf.TOO_LONG: "has a time of more than 64 bits",
         }[wrong]
-        said = f"{self.name}, row {row}: a chunk {problem} (ECF)"
-        return Fault(said, chunk.offset + at, WHOLE_AGAIN)
+        said = f"{self.name}, row {self._row(first + done)}: a chunk {problem} (ECF)"
+        place = chunk.offset + int(begin[done]) + at
+        return int(wanted[:done].sum()), Fault(said, place, WHOLE_AGAIN), sound
 
     def _fill_plain(
         self, data: bytes, chunk: Chunk, wanted: int, columns: tuple[Any, ...]
@@ -220,6 +266,7 @@ class EcfRecording(Hdf5RecordsRecording):
         def work(bundle: tuple[int, int]) -> _Found:
             return self._events.decoded(*bundle, self.sensor)
 
+        keep_memory()
         with Prefetch(work, bundles, self._threads) as ahead:
             self._passes.add(ahead)
             for piece, fault in ahead:
