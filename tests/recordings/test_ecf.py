@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from evreel import steps
 from evreel.cli import main
 from evreel.errors import CodingError, RecordingError, UsageError
-from evreel.events import Events, Sensor
+from evreel.events import FrameTimes, Sensor, Triggers
 from evreel.exports import metavision
 from evreel.exports.metavision import write_metavision
 from evreel.kernels import ecf as kernels
@@ -24,6 +23,7 @@ from evreel.recordings.open import Reading
 from evreel.threads import Crew
 from recordings.rows import marks, refused, rows
 from support import random_events, shared_file
+from support.stores import store_of, write_store
 from support.writers import ecf
 from support.writers.columns import RECORD
 
@@ -317,11 +317,8 @@ def same_layout(theirs: h5py.File, ours: h5py.File) -> None:
 
 def test_export__is_the_same_whatever_the_batches_and_threads_and_read_back(tmp_path):
     events = random_events(70_000, (480, 640), 3_000_000)
-    store = tmp_path / "events.h5"
-    save_store(events, store)
-    assert (
-        main(["export", str(store), "--layout", "metavision", "-o", str(tmp_path / "a.hdf5")]) == 0
-    )
+    store = store_of(tmp_path / "events.h5", events, t_offset=7_000)
+    assert not main(["export", f"{store}", "--layout", "metavision", "-o", f"{tmp_path}/a.hdf5"])
     with open_recording(store) as recording, Crew(3) as crew:
         write_metavision(recording, tmp_path / "b.hdf5", crew=crew)
     written = (tmp_path / "a.hdf5").read_bytes()
@@ -329,10 +326,9 @@ def test_export__is_the_same_whatever_the_batches_and_threads_and_read_back(tmp_
     with open_recording(tmp_path / "a.hdf5") as recording:
         got = read_events(recording)
         assert recording.sensor == events.sensor
+        assert recording.t_offset == 7_000
     for name in "txyp":
-        assert np.array_equal(
-            getattr(got, name), getattr(events, name) - (events.t[0] if name == "t" else 0)
-        )
+        assert np.array_equal(getattr(got, name), getattr(events, name))
     with h5py.File(tmp_path / "a.hdf5") as file:
         index = file["CD/indexes"][:]
         t = got.t
@@ -342,17 +338,23 @@ def test_export__is_the_same_whatever_the_batches_and_threads_and_read_back(tmp_
     assert len(index) == t[-1] // 2_000 + 2
 
 
-def save_store(events: Events, path: Path) -> None:
-    np.savez(path.with_suffix(".npz"), **{name: getattr(events, name) for name in "txyp"})
-    steps.events(path.with_suffix(".npz"), path, sensor="640x480")
-
-
 def test_export__keeps_triggers_and_says_what_it_cannot_hold(tmp_path):
     path = ecf.metavision(tmp_path / "m.hdf5", some_rows(200), TRIGGERS)
     assert steps.export(path, tmp_path / "n.hdf5", "metavision") == {}
     with open_recording(tmp_path / "n.hdf5") as recording:
         assert rows(recording) == some_rows(200)
         assert marks(recording) == TRIGGERS
+    side = [
+        Triggers(np.array([5, 7, 9]), np.array([1, -1, 0], np.int8), np.array([0, 1, 2], np.int16)),
+        FrameTimes(np.array([1, 2]), np.array([3, 4])),
+    ]
+    store = write_store(tmp_path / "s.h5", [random_events(50), *side], Sensor(48, 64), t_offset=100)
+    assert steps.export(store, tmp_path / "s.hdf5", "metavision") == {
+        "triggers that are neither a rising nor a falling edge": 1,
+        "frame times": 2,
+    }
+    with open_recording(tmp_path / "s.hdf5") as recording:
+        assert marks(recording) == [(105, 1, 0), (109, 0, 2)]
 
 
 def test_export__refuses_what_it_cannot_hold_and_leaves_nothing(tmp_path):

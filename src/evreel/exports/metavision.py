@@ -117,7 +117,9 @@ def write_metavision(
                 if isinstance(batch, Events):
                     yield batch
                 elif isinstance(batch, Triggers):
-                    hdf5.append(triggers, _marks(batch, recording.t_offset))
+                    edges = batch.edge >= 0
+                    lost[_NO_EDGES] += int(np.count_nonzero(~edges))
+                    hdf5.append(triggers, _marks(batch, edges, recording.t_offset))
                 else:
                     lost[_SIDES[type(batch)]] += len(batch)
 
@@ -130,10 +132,11 @@ def write_metavision(
                 index.add(part.t)
                 n += len(part)
                 progress(n, None)
-    return dict(lost)
+    return {what: n for what, n in lost.items() if n}
 
 
 _SIDES = {Imu: "IMU samples", FrameTimes: "frame times"}
+_NO_EDGES = "triggers that are neither a rising nor a falling edge"
 
 
 def _data_set(file: h5py.File, name: str, dtype: np.dtype[Any], *, ecf: bool = False) -> Any:
@@ -151,9 +154,10 @@ def _data_set(file: h5py.File, name: str, dtype: np.dtype[Any], *, ecf: bool = F
     return file[name]
 
 
-def _marks(batch: Triggers, t_offset: int) -> npt.NDArray[np.void]:
-    marks = np.zeros(len(batch), _TRIGGER)
-    marks["p"], marks["t"], marks["id"] = batch.edge, batch.t + t_offset, batch.id
+def _marks(batch: Triggers, kept: npt.NDArray[np.bool_], t_offset: int) -> npt.NDArray[np.void]:
+    """Return the triggers that are kept as records."""
+    marks = np.zeros(int(np.count_nonzero(kept)), _TRIGGER)
+    marks["p"], marks["t"], marks["id"] = batch.edge[kept], batch.t[kept] + t_offset, batch.id[kept]
     return marks
 
 
