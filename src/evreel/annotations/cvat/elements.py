@@ -36,8 +36,9 @@ LARGEST_FRAME = (1 << 24) - 1
 """Of a video: 46 hours of 10 ms. A larger number is a mistake, or meant to fill the memory."""
 
 _WHOLE = re.compile(r"-?[0-9]{1,9}", re.ASCII)
-_PLAIN = r"-?[0-9]++(?:\.[0-9]++)?+"
-_PLAIN_POINTS = re.compile(rf"{_PLAIN},{_PLAIN}(?:;{_PLAIN},{_PLAIN})*+", re.ASCII)
+# Greedy, though possessive would do: Python 3.11.2 matches too much with that.
+_PLAIN = r"-?[0-9]+(?:\.[0-9]+)?"
+_PLAIN_POINTS = re.compile(rf"{_PLAIN},{_PLAIN}(?:;{_PLAIN},{_PLAIN})*", re.ASCII)
 _FARTHEST_PX = 1e9  # far enough for any picture, near enough that products stay finite
 
 
