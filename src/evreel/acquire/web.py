@@ -287,6 +287,23 @@ class _Http(http.client.HTTPConnection):
         self.pace.phase()  # of its encryption, if there is any
         self.sock.settimeout(self.pace.left_s())
 
+    def _tunnel(self) -> None:
+        """Ask a proxy for a way, and close its answer, which newer versions of Python do."""
+        answers: list[_Response] = []
+        made: Any = self.response_class
+
+        def kept(*args: Any, **options: Any) -> _Response:
+            answers.append(made(*args, **options))
+            return answers[-1]
+
+        self.response_class = kept  # type: ignore[assignment]
+        try:
+            super()._tunnel()  # type: ignore[misc]
+        finally:
+            self.response_class = made
+            for answer in answers:
+                answer.close()
+
     def _reached(self, address: tuple[str, int], *_: object) -> socket.socket:
         """Connect to the first of a host's addresses that answers; all of them share the time."""
         self.pace.phase()
