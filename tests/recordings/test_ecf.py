@@ -19,6 +19,7 @@ from evreel.exports.metavision import write_metavision
 from evreel.kernels import ecf as kernels
 from evreel.recordings import open_recording, read_events
 from evreel.recordings.hdf5.ecf import EcfRecording
+from evreel.recordings.hdf5.ecf import _first_time as first_time
 from evreel.recordings.open import Reading
 from evreel.threads import Crew
 from recordings.rows import marks, refused, rows
@@ -169,6 +170,34 @@ def test_range_of_time__reads_the_chunks_that_it_is_in_alone(tmp_path, monkeypat
                     assert highest >= start or last * 64 >= len(since) or since[last * 64] >= start
                     assert lowest < stop
         assert len(read_events(recording, None, since[200], threads=1)) == since.index(since[200])
+
+
+def counting_from_0(k: int, data: bytes) -> bytes:
+    """Return a chunk that says its first time as a step from 0."""
+    first = int.from_bytes(data[4:12], "little")
+    nibbles = bytes(0xF0 | first >> shift & 15 for shift in range(0, 64, 4))
+    return data[:4] + bytes(8) + nibbles + b"\x00" * (k % 3) + data[12:]
+
+
+def test_range_of_time__is_found_where_chunks_count_from_another_time(tmp_path):
+    made = some_rows(64 * 20 + 3)
+    path = ecf.metavision(tmp_path / "m.hdf5", made, edit=counting_from_0)
+    with open_recording(path) as recording:
+        assert rows(recording) == made
+        since = [t - recording.t_offset for t, *_ in made]
+        for start, stop in ((since[300], since[500]), (since[64], since[65] + 1), (0, since[-1])):
+            got = read_events(recording, start, stop)
+            assert len(got) == sum(start <= t < stop for t in since)
+        assert [recording._events.first_us(k) for k in range(21)] == [t for t, *_ in made[::64]]
+
+
+@given(events_of_chunk())
+@settings(deadline=None)
+def test_first_time__of_a_chunk_is_that_of_its_first_event(given):
+    data = ecf.chunk(given, "columns")
+    assert first_time(data[:48]) == given[0][0]
+    assert first_time(counting_from_0(1, data)[:48]) == given[0][0]
+    assert first_time(data[:12]) is None
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ Each chunk is decoded by itself, several at a time by threads (`evreel.kernels.e
 The last one has only the events that are left. A chunk that the filter was skipped for, as its mask
 says, has plain records.
 
-A range of time is found by the first timestamp of each chunk, which is at byte 4: about 20 reads of
-12 bytes, for any number of chunks. ``CD/indexes`` would say the same of every 2,000 µs, and is not
+A range of time is found by the first timestamps of chunks: about 20 reads of 48 bytes, for any
+number of chunks. ``CD/indexes`` would say the same of every 2,000 µs, and is not
 needed.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.system import keep_memory
 from evreel.timebase import FARTHEST
 
-_MOST_STEPS = 64  # of a search among chunks
+_START_BYTES = 48  # of a chunk: its first timestamp ends within them
 _Found = tuple[Piece | None, Fault | None]
 
 
@@ -59,15 +59,19 @@ class EcfColumn(Column):
         return max(1, 2 * PIECE_ROWS // self._chunk_rows)
 
     def first_us(self, k: int) -> int | None:
-        """Return the first timestamp of a chunk, on the file's own clock; None if it has none."""
+        """Return the first timestamp of a chunk, on the file's own clock; None if it is not clear.
+
+        That a chunk begins counting at is no timestamp, though Metavision's is the first one.
+        """
         chunk = self._chunk(k * self._chunk_rows)
-        record = self.dtype.itemsize
-        fields: Mapping[str, Any] = self.dtype.fields or {}
-        size, at = (record, fields["t"][1]) if chunk.mask & 1 else (12, 4)
+        size = max(_START_BYTES, self.dtype.itemsize)
         data, fault = self._bytes(chunk.offset, min(size, chunk.size))
-        if fault is not None or len(data) < size:
+        if fault is not None or chunk.row != k * self._chunk_rows:
             return None
-        return int.from_bytes(data[at : at + 8], "little", signed=True)
+        if chunk.mask & 1:
+            whole = len(data) >= self.dtype.itemsize
+            return int(np.frombuffer(data, self.dtype, 1)["t"][0]) if whole else None
+        return _first_time(data)
 
     def chunks_between(self, start_us: int, stop_us: int) -> tuple[int, int]:
         """Return which chunks ``[first, stop)`` can have events of a range of the file's clock.
@@ -197,6 +201,29 @@ class EcfColumn(Column):
         for name, column in zip("txyp", columns, strict=True):
             column[:wanted] = records[name]
         return None
+
+
+def _first_time(data: bytes) -> int | None:
+    """Return the first timestamp in the first bytes of a chunk; None if it is not in them."""
+    time, at = int.from_bytes(data[4:12], "little"), 12
+    while at < len(data):
+        step, count = data[at] >> 4, data[at] & 15
+        at += 1
+        if step < 15:
+            time += step
+            if count == 15:
+                count = int.from_bytes(data[at : at + 2], "little")
+                at += 2
+            if count:
+                return (time + (1 << 63)) % (1 << 64) - (1 << 63) if at <= len(data) else None
+            continue
+        time += count
+        for shift in range(4, 64, 4):
+            if at == len(data) or data[at] >> 4 < 15:
+                break
+            time += (data[at] & 15) << shift
+            at += 1
+    return None
 
 
 class EcfRecording(Hdf5RecordsRecording):
