@@ -26,7 +26,6 @@ from recordings.rows import marks, refused, rows
 from support import random_events, shared_file
 from support.stores import store_of, write_store
 from support.writers import ecf
-from support.writers.columns import RECORD
 
 TRIGGERS = [(100_005, 1, 0), (100_030, 0, 6)]
 LARGEST = (1 << 11) - 1
@@ -191,6 +190,46 @@ def test_range_of_time__is_found_where_chunks_count_from_another_time(tmp_path):
         assert [recording._events.first_us(k) for k in range(21)] == [t for t, *_ in made[::64]]
 
 
+def test_reading__that_mends_is_that_of_a_whole_pass_in_a_range_too(tmp_path):
+    made = [(100_000 + 10 * k, k % 8, k % 6, k % 2) for k in range(192)]
+    late = made.copy()
+    late[64:66] = (99_950, 0, 0, 1), (99_960, 1, 1, 0)
+    path = ecf.metavision(tmp_path / "late.hdf5", late)
+    with open_recording(path, reading=Reading(on_disorder="sort")) as recording:
+        assert recording.t_offset == 99_950
+        assert rows(recording) == sorted(late, key=lambda row: row[0])
+    path = ecf.metavision(
+        tmp_path / "cut.hdf5", made, edit=lambda k, data: data[:20] if k == 1 else data
+    )
+    with open_recording(path, reading=Reading(on_damage="salvage")) as recording:
+        assert len(rows(recording)) == 64
+        assert len(read_events(recording, 500, 1_500)) == 14
+        assert recording.repairs["damaged_bytes"] > 0
+    far = ecf.metavision(
+        tmp_path / "far.hdf5",
+        made,
+        edit=lambda k, data: data[:4] + (1 << 62).to_bytes(8, "little") + data[12:],
+    )
+    assert "row 0: t=4611686018427387904" in refused(far)
+
+
+def test_pass__that_begins_after_closing_and_records_of_other_types_are_refused(tmp_path):
+    path = ecf.metavision(tmp_path / "m.hdf5", some_rows(70))
+    with open_recording(path) as recording:
+        batches = recording.batches()
+    with pytest.raises(UsageError, match="is closed"):
+        next(batches)
+    other = tmp_path / "n.hdf5"
+    with h5py.File(other, "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((4,))
+        plist.set_filter(ecf.ECF, h5py.h5z.FLAG_OPTIONAL, ())
+        wide = np.dtype([("x", "<i4"), ("y", "<i4"), ("p", "<i2"), ("t", "<i8")])
+        space, kind = h5py.h5s.create_simple((4,)), h5py.h5t.py_create(wide)
+        h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, plist)
+    assert "ECF compresses those of Metavision" in refused(other, CodingError, sensor=Sensor(6, 8))
+
+
 @given(events_of_chunk())
 @settings(deadline=None)
 def test_first_time__of_a_chunk_is_that_of_its_first_event(given):
@@ -236,7 +275,7 @@ def test_plain_chunk__that_is_cut_or_has_another_polarity_is_an_error(tmp_path):
     assert "row 64: a chunk ends before its records do" in refused(cut)
 
     def odd(k, data):
-        records = np.frombuffer(data, RECORD).copy() if k == 1 else None
+        records = np.frombuffer(data, ecf.RECORD).copy() if k == 1 else None
         if records is None:
             return data
         records["p"][6] = 2
@@ -273,7 +312,7 @@ def test_chunk__that_is_missing_or_under_another_filter_too_is_an_error(tmp_path
         plist.set_chunk((4,))
         plist.set_filter(ecf.ECF, h5py.h5z.FLAG_OPTIONAL, ())
         plist.set_shuffle()
-        space, kind = h5py.h5s.create_simple((4,)), h5py.h5t.py_create(RECORD)
+        space, kind = h5py.h5s.create_simple((4,)), h5py.h5t.py_create(ecf.RECORD)
         h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, plist)
     said = refused(other, CodingError, sensor=Sensor(6, 8))
     assert "filter 36559, ECF (Prophesee)" in said and "as the only filter" in said
@@ -365,6 +404,12 @@ def test_export__is_the_same_whatever_the_batches_and_threads_and_read_back(tmp_
     for k, (row, ts) in enumerate(index[1:].tolist()):
         assert row == np.searchsorted(t, 2_000 * k) and ts == t[row]
     assert len(index) == t[-1] // 2_000 + 2
+    cropped = store_of(tmp_path / "cropped.h5", events[500:], t_offset=7_000)
+    steps.export(cropped, tmp_path / "c.hdf5", "metavision")
+    with h5py.File(tmp_path / "c.hdf5") as file:
+        first = 7_000 + int(events.t[500])
+        assert file["CD/indexes"].attrs["offset"] == str(-first)
+        assert file["CD/indexes"][:2].tolist() == [(0, -1), (0, 0)]
 
 
 def test_export__keeps_triggers_and_says_what_it_cannot_hold(tmp_path):

@@ -25,6 +25,7 @@ from evreel.events import Events, FrameTimes, Imu, Triggers
 from evreel.files import hdf5
 from evreel.files.filters import ECF
 from evreel.outputs import Progress, silent
+from evreel.recordings.hdf5.ecf import EVENT
 from evreel.recordings.open import Recording
 from evreel.threads import Crew
 from evreel.timebase import Int64Array
@@ -34,14 +35,6 @@ INDEX_US = 2_000
 _TASK_CHUNKS = 8
 _ROOM = 32, 20  # bytes of the longest chunk: so many, and so many per event
 
-_EVENT = np.dtype(
-    {
-        "names": ["x", "y", "p", "t"],
-        "formats": ["<u2", "<u2", "<i2", "<i8"],
-        "offsets": [0, 2, 4, 8],
-        "itemsize": 16,
-    }
-)
 _TRIGGER = np.dtype(
     {
         "names": ["p", "t", "id"],
@@ -106,7 +99,7 @@ def write_metavision(
                 "version": "1.0",
             },
         )
-        events = _data_set(file, "CD/events", _EVENT, ecf=True)
+        events = _data_set(file, "CD/events", EVENT, ecf=True)
         indexes = _data_set(file, "CD/indexes", _ENTRY)
         triggers = _data_set(file, "EXT_TRIGGER/events", _TRIGGER)
         _data_set(file, "EXT_TRIGGER/indexes", _ENTRY)
@@ -210,14 +203,18 @@ class _Index:
     """The entries of ``CD/indexes``, written as events come."""
 
     def __init__(self, entries: h5py.Dataset, t_offset: int) -> None:
-        self._entries = entries
+        self._entries, self._t_offset = entries, t_offset
         self._n = 0  # events so far
-        self._next_us = 0
+        self._first_us = self._next_us = 0
         hdf5.append(entries, np.array([(0, -1)], _ENTRY))
         entries.attrs["offset"] = str(-t_offset)
 
     def add(self, t: Int64Array) -> None:
-        """Add the entries up to the last of the next timestamps, µs since the first event."""
+        """Add the entries up to the last of the next timestamps."""
+        if not self._n:  # a store that was cropped begins later than its recording
+            self._first_us = int(t[0])
+            self._entries.attrs["offset"] = str(-self._t_offset - self._first_us)
+        t = t - self._first_us
         while self._next_us <= t[-1]:  # in parts, because a pause of a day is 43 million entries
             stop = min(int(t[-1]) + 1, self._next_us + (INDEX_US << 16))
             times = np.arange(self._next_us, stop, INDEX_US)

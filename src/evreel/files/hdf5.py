@@ -147,11 +147,12 @@ class _Disk(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._held, self._held_at = bytearray(), 0  # what is to be written, and where
+        self._error: OSError | None = None
+        self._file = -1
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | CLOSED_IN_OTHERS, 0o666)
         self._at = self._end = 0
         self._begun = 0  # bytes before it are on their way to the disk, or there
-        self._held, self._held_at = bytearray(), 0  # what is to be written, and where
-        self._error: OSError | None = None
 
     def check(self) -> None:
         """Raise if a write has failed."""
@@ -172,7 +173,8 @@ class _Disk(io.RawIOBase):
         """Close the file, once."""
         if not self.closed:
             self._put()
-            os.close(self._file)
+            if self._file >= 0:
+                os.close(self._file)
         super().close()
 
     def seekable(self) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from support.writers.columns import RECORD, TRIGGER, records
+from support.writers.columns import TRIGGER, records
 
 ECF = 0x8ECF
+RECORD = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")], align=True)
 WAYS = ("columns", "x and p packed", "all packed")
 
 
@@ -164,7 +165,7 @@ def metavision(
         h5py.h5d.create(file.create_group("CD").id, b"events", kind, space, plist)
         for k, first in enumerate(range(0, len(rows), chunk_rows)):
             part = rows[first : first + chunk_rows]
-            data = records(part).tobytes() if k in skipped else chunk(part, WAYS[k % 3])
+            data = records(part, RECORD).tobytes() if k in skipped else chunk(part, WAYS[k % 3])
             data = data if edit is None else edit(k, data)
             file["CD/events"].id.write_direct_chunk((first,), data, int(k in skipped))
         marks = np.zeros(len(triggers), TRIGGER)

@@ -4,9 +4,9 @@ Each chunk is decoded by itself, several at a time by threads (`evreel.kernels.e
 The last one has only the events that are left. A chunk that the filter was skipped for, as its mask
 says, has plain records.
 
-A range of time is found by the first timestamps of chunks: about 20 reads of 48 bytes, for any
-number of chunks. ``CD/indexes`` would say the same of every 2,000 µs, and is not
-needed.
+A range of time is found by the first timestamps of chunks, in two binary searches; each read takes
+48 bytes. Like AEDAT 4's table, that trusts a file to be in order: only a whole pass tells if it is
+not. ``CD/indexes`` would say the same of every 2,000 µs, and is not needed.
 """
 
 from __future__ import annotations
@@ -39,6 +39,15 @@ from evreel.recordings.prefetch import Prefetch, default_threads
 from evreel.system import keep_memory
 from evreel.timebase import FARTHEST
 
+EVENT = np.dtype(
+    {
+        "names": ["x", "y", "p", "t"],
+        "formats": ["<u2", "<u2", "<i2", "<i8"],
+        "offsets": [0, 2, 4, 8],
+        "itemsize": 16,
+    }
+)
+"""A record of Metavision's events."""
 _START_BYTES = 48  # of a chunk: its first timestamp ends within them
 _Found = tuple[Piece | None, Fault | None]
 
@@ -61,7 +70,7 @@ class EcfColumn(Column):
     def first_us(self, k: int) -> int | None:
         """Return the first timestamp of a chunk, on the file's own clock; None if it is not clear.
 
-        That a chunk begins counting at is no timestamp, though Metavision's is the first one.
+        The time in a chunk's head need not be the first event's, although Metavision writes it so.
         """
         chunk = self._chunk(k * self._chunk_rows)
         size = max(_START_BYTES, self.dtype.itemsize)
@@ -118,6 +127,8 @@ class EcfColumn(Column):
             fault = Fault(problem, self.place(at), WHOLE_AGAIN)
             done = row - row % rows
             t, x, y, p = t[:done], x[:done], y[:done], p[:done]
+        if not done:
+            return None, fault
         return Piece(t, x, y, p, self.place(first * rows), sound), fault
 
     def _parts(self, first: int, stop: int) -> npt.NDArray[np.int64]:
@@ -265,20 +276,25 @@ class EcfRecording(Hdf5RecordsRecording):
 
     def _events_column(self, name: str) -> Column:
         self._events = EcfColumn(self.path, self._file.fileno(), self._size, name, self._look)
+        found = self._events.dtype
+        if dict(found.fields or {}) != dict(EVENT.fields or {}):
+            problem = f"{name} has records {found}; ECF compresses those of Metavision"
+            self._recode(problem, self._events.offset)
         return self._events
 
     def _first_stamp(self) -> int:
         piece = None
-        if self._events.n:
+        if self._events.n and self.reading == STRICT:
             piece, _ = self._events.decoded(0, 1, self.sensor)
         return int(piece.t[0]) if piece is not None and piece.sound else super()._first_stamp()
 
     def _pieces_for(
         self, start_us: int | None, stop_us: int | None, side: bool
     ) -> Iterator[Piece | Side]:
+        self.check_open()
         first, stop = 0, self._events.n_chunks
-        is_ordered = self.reading.on_disorder == self.reading.on_reset == "fail"
-        if is_ordered and self.reading.on_stray == "fail" and (start_us, stop_us) != (None, None):
+        # Otherwise a late event, or damage before the range, may decide about it.
+        if self.reading == STRICT and (start_us, stop_us) != (None, None):
             begin_us = -FARTHEST if start_us is None else start_us + self.t_offset
             end_us = FARTHEST if stop_us is None else stop_us + self.t_offset
             first, stop = self._events.chunks_between(begin_us, end_us)
