@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_watch__that_cannot_tell_does_not_end_the_run(clock, monkeypatch, capsys
     monkeypatch.setattr(logging, "raiseExceptions", False)
     Watch(Estimate([], {}, clock), full).handle(record("progress", done=1, total=1))
     assert capsys.readouterr().err == ""
+
+
+def test_snakemakes_handler__does_not_wait_for_what_its_main_thread_holds():
+    held, ended = threading.Lock(), threading.Event()
+
+    def exit_gracefully(number, frame):
+        with held:
+            ended.set()
+
+    exit_gracefully.__module__ = "snakemake.scheduling.job_scheduler"
+    before = signal.signal(signal.SIGTERM, exit_gracefully)
+    try:
+        noted = []
+        note_signals(noted)
+        with held:
+            signal.raise_signal(signal.SIGTERM)
+            assert not ended.wait(0.05)
+        assert ended.wait(20)
+        assert [end.signal for end in noted] == ["SIGTERM"]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -31,7 +31,8 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 def note_signals(noted: list[Ended]) -> None:
     """Enter each signal that ends a run into a list; what it did before, it still does.
 
-    Of a terminal that is closed, Snakemake would die and leave its lock; it ends as of SIGTERM.
+    Of a terminal that is closed, Snakemake would die and leave its lock; it ends as of SIGTERM. And
+    what it does of SIGTERM waits for a lock that its main thread may have: another thread does it.
     """
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     handlers = {name: signal.getsignal(signal.Signals[name]) for name in names if name in _KNOWN}
@@ -41,7 +42,9 @@ def note_signals(noted: list[Ended]) -> None:
 
         def handle(number: int, frame: FrameType | None, before: Any = before) -> None:
             noted.append(Ended(signal.Signals(number).name, time.time()))
-            if callable(before):
+            if str(getattr(before, "__module__", None)).startswith("snakemake."):
+                threading.Thread(target=before, args=(number, frame), daemon=True).start()
+            elif callable(before):
                 before(number, frame)
             else:  # as the system does it by itself
                 signal.signal(number, signal.SIG_DFL)
