@@ -60,7 +60,7 @@ def write_metavision(
     path
         The file to make.
     crew
-        Who compresses; None: the calling thread. Bytes do not depend on it.
+        Threads that compress; None: the calling one. Bytes do not depend on it.
     progress
         Told of events.
 

@@ -3,8 +3,8 @@
 All numbers are little-endian. A chunk is
 
 ======  =========================================================================================
-head    uint32: number of events, times 4; bit 1: y, x and p are packed together; else bit 0: x and
-        p are
+head    uint32: number of events, times 4; bit 1: y, x and p are packed together; without it, bit 0:
+        x and p are packed, y is not
 times   uint64, the first one. Then bytes, of which d is the high half and c the low one. d < 15:
         time goes on by d, and the next c events have it; if c is 15, a uint16 follows in its place.
         d = 15: the low halves of it and of the bytes with d = 15 after it are a number, its lowest

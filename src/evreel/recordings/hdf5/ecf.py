@@ -169,10 +169,8 @@ class EcfColumn(Column):
             return 0, Fault(problem, self.place(row), WHOLE_AGAIN), True
         begin, size = np.zeros(1, np.int64), np.array([chunk.size])
         if stop > first + 1:
-            begin, size = (
-                self._parts(first, stop)[:, 1] - chunk.offset,
-                self._parts(first, stop)[:, 2],
-            )
+            _, offset, size, _ = self._parts(first, stop).T
+            begin = offset - chunk.offset
         data, fault = self._chunk_bytes(chunk._replace(size=int(begin[-1] + size[-1])))
         if fault is not None:
             return 0, fault, True
