@@ -165,7 +165,7 @@ _SUMS = ("md5", "sha256", "member_md5", "page")
     "Show contents and problems of a recording, or of any file or folder that evreel makes.",
     option("file", metavar="PATH", type=Path),
     *(JSON, SENSOR, STREAM),
-    columns("format"),
+    columns("format", "columns"),
 )
 def info(options: Options) -> int:
     """Show what a file holds; 1 where it has problems."""
@@ -176,7 +176,7 @@ def info(options: Options) -> int:
             options.file,
             stream=options.stream,
             sensor=options.sensor,
-            **_given(options, "format"),
+            **_given(options, "format", "columns"),
             progress=progress,
         )
     lines = [json.dumps(found, ensure_ascii=False)] if options.json else steps.describe(found)

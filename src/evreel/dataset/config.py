@@ -63,6 +63,8 @@ _TAKEN_BY_SNAKEMAKE = re.compile(
     r"\{\s*[.\w]+\s*(,([^{}]|\{\d+(,\d+)?\})*)?\}"  # a wildcard
     r"|<[a-z][a-z0-9_]*>"  # a variable of paths
 )
+COLUMNS = "events/columns"
+"""What column columns sets; the setting has the longer name, as all others have."""
 _OF_ONE = ("start_us", "stop_us", "stream")
 _AXES = ("crop", "swap_xy", "flip_x", "flip_y")
 
@@ -309,6 +311,10 @@ def _checked_rows(
             found += _missing_files(row, awaited)
             found += _unlike_sums(row)
             cells = tuple((key, cell) for key, cell in row.items() if "/" in key)
+            if "columns" in row:
+                cells = ((COLUMNS, row["columns"]), *cells)
+                if COLUMNS in row:
+                    found.append(f"columns: {COLUMNS} says this too; give one of them")
             if cells:
                 own[id_], wrong_cells = overridden(cells)
                 found += wrong_cells
@@ -395,10 +401,12 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
     if "labelled" in row and "rois" not in row and "tags" not in row:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
     yield from _unfit_endings(row, config)
-    if by != "members" and (folder := folder_in(row)) is not None:
+    is_one = by == "members" or config.events.columns is not None
+    if not is_one and (folder := folder_in(row)) is not None:
         yield (
             f"source: {str(folder)!r} is a folder, which only samples/by: members takes: its files "
-            "are samples then. Else name one file in it"
+            "are samples then; or columns, where its npy files are the columns of one recording. "
+            "Else name one file in it"
         )
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:
         yield f"samples: source {row['source']!r} is not in an archive that could hold it"

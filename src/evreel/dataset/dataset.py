@@ -423,8 +423,9 @@ class DataSet:
         }
 
     def folder(self, id_: str) -> Path | None:
-        """Return the local folder whose files are the samples of a recording, None for no such."""
-        return folder_in(self.row(id_)) if self.is_archive(id_) else None
+        """Return the local folder whose files are a recording's samples or columns, or None."""
+        may_be = self.is_archive(id_) or self.settings(id_).events.columns is not None
+        return folder_in(self.row(id_)) if may_be else None
 
     def recording_file(self, id_: str) -> str:
         """Return the acquired file of a recording; it keeps its source's suffix.

@@ -1076,8 +1076,8 @@ class RecordingColumns(Settings):
         "and the other recordings go on. Where the file is an archive (zip, tar, tar.gz, tar.xz, "
         "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "
         "and outer.zip!inner.zip!park.aedat4 where it is in one more. A ! that belongs to a name "
-        "is written !!, or %21 in a url. Where files are samples (samples/by: members), it may be "
-        "the path of a folder."
+        "is written !!, or %21 in a url. Where files are samples (samples/by: members), or columns "
+        "are npy files, it may be the path of a folder."
     )
     md5: str | None = optional(
         "MD5 of what source says, 32 hexadecimal digits: of an archive, its own; of a folder, that "
@@ -1115,6 +1115,11 @@ class RecordingColumns(Settings):
         "Format of the recording, or of all members that are samples, where neither content nor "
         "name shows it; where the content shows another, that is an error.",
         choices=FORMAT_NAMES,
+    )
+    columns: str | None = optional(
+        "Where t, x, y and p are in the recording, and the unit of t, where it does not say so: as "
+        "events/columns, which this sets.",
+        metavar="COLUMNS",
     )
     split: Split = required(
         "Part of the data set that the recording belongs to, with all of its samples; mixed where "

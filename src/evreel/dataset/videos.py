@@ -53,20 +53,22 @@ def _of_header(dataset: DataSet, id_: str, known: Known) -> Sensor | None:
     source = read_source(dataset.recordings[id_]["source"])
     if source.path is None or source.members:
         return None
-    path, stream = source.path, dataset.settings(id_).events.stream
+    path, events = source.path, dataset.settings(id_).events
+    stream, columns = events.stream, events.columns
     form = dataset.recordings[id_].get("format")
 
     def found() -> list[int]:
-        from evreel.recordings.open import open_recording
+        from evreel.recordings.open import Reading, open_recording
 
+        reading = Reading(columns=columns)
         try:
-            with open_recording(path, stream=stream, format=form) as recording:
+            with open_recording(path, stream=stream, format=form, reading=reading) as recording:
                 return list(recording.sensor)
         except (EvreelError, OSError):
             return []
 
     try:
-        size = known(found, "sensor", str(path), state(path), stream, form)
+        size = known(found, "sensor", str(path), state(path), stream, form, columns)
     except OSError:
         return None
     return Sensor(*size) if size else None

@@ -12,6 +12,7 @@ import zstandard
 
 from evreel.errors import LayoutError
 
+LZF = 32000
 BLOSC = 32001
 ZSTD = 32015
 ECF = 0x8ECF
@@ -20,7 +21,7 @@ NAMES = {
     5: "nbit",
     6: "scaleoffset",
     307: "bzip2",
-    32000: "LZF",
+    LZF: "LZF",
     BLOSC: "Blosc",
     32004: "LZ4",
     32008: "bitshuffle",

@@ -6,7 +6,9 @@ another file that a link or a data set points to.
 
 Run as ``probe.py SECONDS describe FILE NAME…``, it reports where the values of some data sets are,
 and reads none of them. It prints a line of JSON, then the tables of chunks, (m, 4) int64 each:
-first row, byte of the file, size in bytes, mask of the filters that were left out.
+first row, byte of the file, size in bytes, mask of the filters that were left out. In a data set of
+two dimensions, ``across`` chunks lie beside each other: the first row is times that, plus the
+number of the chunk among these. The name `ALL` stands for a list of all data sets.
 
 Run as ``probe.py SECONDS walk FILE``, it goes through all objects, attributes, texts and tables of
 chunks, and prints nothing: where it ends, so does a reader.
@@ -17,6 +19,7 @@ SECONDS limits the time of the processor.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 from collections.abc import Iterable
@@ -29,8 +32,10 @@ MEMORY_BYTES = 2 << 30
 """Limit of address space."""
 MOST_CHUNKS = 1 << 20
 """Limit of chunks of a data set: to list them takes 2 s."""
-MOST_LISTED = 20
-"""Limit of names listed from a group."""
+ALL = "*"
+"""Asks for a list of data sets, name → shape and type."""
+MOST_FOUND = 200
+"""Limit of data sets in that list."""
 
 
 def described(dtype: np.dtype[Any]) -> Any:
@@ -77,7 +82,7 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
         told["type"] = None
     if found.shape == () and found.dtype.kind in "iu" and layout != h5py.h5d.CHUNKED:
         told["value"] = int(found[()])
-    if len(found.shape) != 1:
+    if len(found.shape) not in (1, 2):
         return told, none
     if layout == h5py.h5d.COMPACT:
         told["values"] = found[...].tobytes().hex()
@@ -85,6 +90,9 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
         told["offset"] = found.id.get_offset()
     else:
         told["chunk"] = int(found.chunks[0])
+        wide = int(found.chunks[1]) if len(found.shape) == 2 else 1
+        told["wide"] = wide
+        told["across"] = across = -(-found.shape[1] // wide) if len(found.shape) == 2 else 1
         told["filters"] = [
             [filter_id, list(values)]
             for filter_id, _, values, _ in map(plist.get_filter, range(plist.get_nfilters()))
@@ -92,7 +100,10 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
         rows: list[tuple[int, int, int, int]] = []
 
         def add(chunk: Any) -> Any:
-            rows.append((chunk.chunk_offset[0], chunk.byte_offset, chunk.size, chunk.filter_mask))
+            first = chunk.chunk_offset[0] * across
+            if across > 1:
+                first += chunk.chunk_offset[1] // wide
+            rows.append((first, chunk.byte_offset, chunk.size, chunk.filter_mask))
             return len(rows) > MOST_CHUNKS or None  # True ends the iteration
 
         found.id.chunk_iter(add)
@@ -118,23 +129,26 @@ def find(file: h5py.File, name: str) -> h5py.Dataset | str | None:
     return node if isinstance(node, h5py.Dataset) else None
 
 
-def listed(group: h5py.Group, depth: int = 1) -> list[str]:
-    """Return the contents of a group, in words."""
-    words = []
-    for k, name in enumerate(group):
-        if k == MOST_LISTED:
-            words.append("…")
-            break
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            words.append(f"{name} (a link)")
-            continue
-        node = group[name]
-        if isinstance(node, h5py.Group):
-            inner = ", ".join(listed(node, depth - 1)) if depth else "…"
-            words.append(f"{name}/ ({inner})")
-        elif isinstance(node, h5py.Dataset):
-            words.append(f"{name} {node.shape}")
-    return words
+def contents(group: h5py.Group) -> dict[str, tuple[list[int] | None, Any]]:
+    """Return shapes and types of the data sets below a group; None for those of links.
+
+    Those in the group itself are the first, then those in its groups, and so on.
+    """
+    found: dict[str, tuple[list[int] | None, Any]] = {}
+    groups = [("", group)]
+    for at, inside in groups:  # which grows meanwhile
+        for name in itertools.islice(inside, MOST_FOUND):
+            if len(found) >= MOST_FOUND or len(groups) > MOST_FOUND:
+                return found
+            if not isinstance(inside.get(name, getlink=True), h5py.HardLink):
+                found[f"{at}{name}"] = None, None
+                continue
+            node = inside[name]
+            if isinstance(node, h5py.Group):
+                groups.append((f"{at}{name}/", node))
+            elif isinstance(node, h5py.Dataset):
+                found[f"{at}{name}"] = list(node.shape or ()), described(node.dtype)
+    return found
 
 
 def text_attribute(file: h5py.File, name: str) -> str | None:
@@ -152,10 +166,12 @@ def describe(file: h5py.File, names: Iterable[str]) -> None:
     tables = []
     told: dict[str, Any] = {
         "attributes": {name: text_attribute(file, name) for name in ("geometry", "layout")},
-        "listed": listed(file),
         "sets": {},
     }
     for name in names:
+        if name == ALL:
+            told["found"] = contents(file)
+            continue
         found = find(file, name)
         if isinstance(found, h5py.Dataset):
             told["sets"][name], table = data_set(found)

@@ -7,14 +7,24 @@ are µs. Polarities are 1 for ON, and either 0 or −1 for OFF throughout a file
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import RecordingError
+from evreel.recordings.declared import (
+    PRESETS,
+    SAID,
+    Column,
+    Declaration,
+    converted,
+    declaration,
+    unreadable,
+)
 from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
@@ -22,9 +32,9 @@ from evreel.timebase import FARTHEST
 
 NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps"),
-    "x": ("x",),
-    "y": ("y",),
-    "p": ("p", "pol", "polarity", "polarities"),
+    "x": ("x", "xs"),
+    "y": ("y", "ys"),
+    "p": ("p", "ps", "pol", "polarity", "polarities"),
 }
 """What a column may be called, in upper or lower case."""
 NAMES_HINT = (
@@ -32,15 +42,15 @@ NAMES_HINT = (
 )
 
 _HINTS = {
-    "t": "Timestamps must be whole microseconds. If they are seconds, save them as "
-    "np.round(t * 1e6).astype(np.int64), with 1e3 if they are milliseconds; if they are "
-    "nanoseconds, as t // 1000.",
+    "t": "Timestamps must be whole microseconds, unless their unit is declared: s, ms or ns "
+    f"instead of us in t[us] = …, x = …, y = …, p = … ({SAID}).",
     "x": "Coordinates must be whole pixels of the sensor. Those of undistorted pictures lie "
     "between pixels: save the ones from before that.",
     "p": "Are they colours, classes, or several polarities? Decide which of them are ON, and save "
     "p as 1 for these and 0 for the others.",
 }
 _HINTS["y"] = _HINTS["x"]
+_MOST_LISTED = 40
 _BYTE_HINT = "255 may be −1, or the brightest of 256: save p as 1 for ON and 0 for OFF."
 
 
@@ -100,6 +110,102 @@ def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
     return found
 
 
+class Held(NamedTuple):
+    """Something that a file holds; all that it holds is a mapping of these, by name.
+
+    Parameters
+    ----------
+    shape : of numbers or records.
+    fields : of records.
+    is_float : whether numbers may have a fraction.
+    other : what it is instead of numbers.
+    """
+
+    shape: tuple[int, ...]
+    fields: tuple[str, ...] = ()
+    is_float: bool = False
+    other: str = ""
+
+    def said(self) -> str:
+        """Return what it is, in words."""
+        of = f" of {', '.join(self.fields)}" if self.fields else ""
+        return f"({self.other})" if self.other else f"{self.shape}{of}"
+
+
+def listed(held: Mapping[str, Held]) -> str:
+    """Return what a file holds, in words.
+
+    Examples
+    --------
+    >>> listed({"a/t": Held((9,)), "a/e": Held((9,), ("x", "y"))})
+    'a/t (9,); a/e (9,) of x, y'
+    """
+    said = [f"{name} {one.said()}" for name, one in itertools.islice(held.items(), _MOST_LISTED)]
+    more = ["…"] if len(held) > _MOST_LISTED else []
+    return "; ".join(said + more) or "nothing"
+
+
+def to_declare(held: Mapping[str, Held]) -> str:
+    """Return what to declare of a file of no known layout, as a sentence.
+
+    Examples
+    --------
+    >>> to_declare({"prophesee/left/" + name: Held((9,)) for name in "txyp"}).split(" (")[0]
+    'Declare its columns: m3ed'
+    >>> held = {f"cam/{name}": Held((9,)) for name in ("xs", "ys", "pol")}
+    >>> held["cam/ts"] = Held((9,), is_float=True)
+    >>> to_declare(held).split(" (")[0]
+    'Declare its columns: t[s] = cam/ts, x = cam/xs, y = cam/ys, p = cam/pol'
+    """
+    line = next(_lines(held), None)
+    where = f"({SAID}; the unit of t is s, ms, us or ns)"
+    if line is None:
+        example = "t[us] = NAME, x = NAME[0], y = NAME[1], p = NAME"
+        return f"Declare where its columns are: {example} {where}."
+    return f"Declare its columns: {line} {where}."
+
+
+def _lines(held: Mapping[str, Held]) -> Iterator[str]:
+    """Yield declarations that may fit, the likeliest first."""
+    for preset in PRESETS:
+        columns = declaration(preset).columns.values()
+        if all(column.name in held and _fits(column, held[column.name]) for column in columns):
+            yield preset
+    groups: dict[str, list[str]] = {}
+    for name in held:
+        groups.setdefault(name.rpartition("/")[0], []).append(name)
+    for group, names in groups.items():
+        flat = [name for name in names if len(held[name].shape) == 1 and not held[name].fields]
+        found = columns_by_name(name.removeprefix(group).lstrip("/") for name in flat)
+        if isinstance(found, dict):
+            at = f"{group}/" if group else ""
+            yield _line({role: f"{at}{leaf}" for role, leaf in found.items()}, held)
+    for name, one in held.items():
+        by_name = columns_by_name(one.fields)
+        if isinstance(by_name, dict) and len(one.shape) == 1:
+            yield _line({role: f"{name}[{field}]" for role, field in by_name.items()}, held)
+        if len(one.shape) == 2 and one.shape[1] == 4:
+            yield _line({role: f"{name}[{k}]" for k, role in enumerate("txyp")}, held)
+
+
+def _fits(column: Column, one: Held) -> bool:
+    """Return whether what a file holds may be a column of a preset."""
+    if column.unit and one.is_float != (column.unit == "s"):
+        return False
+    if isinstance(column.part, int):
+        return len(one.shape) == 2 and column.part < one.shape[1]
+    return len(one.shape) == 1 or one.shape[1:] == (1,)
+
+
+def _line(places: Mapping[str, str], held: Mapping[str, Held]) -> str:
+    t = held.get(places["t"].partition("[")[0])
+    unit = "s" if t is not None and t.is_float else "us"
+    parts = (f"{role}[{unit}]" if role == "t" else role for role in places)
+    return ", ".join(
+        f"{part} = {place}" for part, place in zip(parts, places.values(), strict=True)
+    )
+
+
 class ColumnsRecording(DecodedRecording):
     """A `DecodedRecording` of columns, which a subclass yields in `_rows`.
 
@@ -107,6 +213,12 @@ class ColumnsRecording(DecodedRecording):
     """
 
     _added_us = 0  # added to each timestamp to get the file's own clock
+
+    @property
+    def _declared(self) -> Declaration | None:
+        """What is declared of the columns."""
+        columns = self.reading.columns
+        return None if columns is None else declaration(columns)
 
     @abstractmethod
     def _rows(self) -> Iterator[Rows]:
@@ -123,7 +235,7 @@ class ColumnsRecording(DecodedRecording):
             odd: tuple[str, int, str] | None = None  # column, row and problem of a value
             size = len(rows.columns[0])
             for name, values in zip("txyp", rows.columns, strict=True):
-                column, row, problem = whole_numbers(name, values[:size])
+                column, row, problem = self._whole_numbers(name, values[:size])
                 if problem is None and name == "t":
                     row, problem = _far(column)
                     column = column[:row].astype(np.int64) + self._added_us
@@ -142,6 +254,15 @@ class ColumnsRecording(DecodedRecording):
                 fault = self._judged(name, problem, rows.offset + row * rows.row_bytes, off)
             if fault is not None:
                 self._raise(fault)
+
+    def _whole_numbers(
+        self, name: str, values: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.integer[Any]], int, str | None]:
+        """Return what `whole_numbers` does of a column, as it is declared."""
+        said = self._declared
+        if said is None or said.columns[name].is_plain:
+            return whole_numbers(name, values)
+        return converted(name, values, said.columns[name])
 
     def _raise(self, fault: Fault) -> NoReturn:
         if fault.whole:
@@ -173,6 +294,13 @@ class ColumnsRecording(DecodedRecording):
         self, name: str, values: npt.NDArray[Any], off: int | None
     ) -> npt.NDArray[np.bool_]:
         """Return which values of a column cannot be read."""
+        said = self._declared
+        if said is not None and not said.columns[name].is_plain:
+            bad = unreadable(name, values, said.columns[name])
+            if name == "p":
+                values = np.where(bad, 2, values)
+                bad |= (values != 1) & (values != (0 if off is None else off))
+            return bad
         bad = np.zeros(len(values), np.bool_)
         if values.dtype.kind == "f":
             bad = ~_whole(values)[1]

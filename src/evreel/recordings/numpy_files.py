@@ -8,35 +8,44 @@ npz        a zip file of npy files; an array's name is its member's without ``.n
 =========  ========================================================================================
 
 `columns` says which names and numbers arrays and fields may have; others are ignored. An array of
-two dimensions does not say which column is which: it is an error. Python objects (pickle) could run
-code from the file: they are never loaded.
+two dimensions does not say which column is which: that must be declared (`declared`). Python
+objects (pickle) could run code from the file: they are never loaded.
 
 Sources: numpy.lib.format; https://numpy.org/doc/stable/reference/generated/numpy.savez.html.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
+import math
 import os
 import zipfile
-from collections.abc import Iterator
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import words_of
+from evreel.errors import RecordingError, words_of
 from evreel.events import Sensor
 from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
     NAMES_HINT,
     ColumnsRecording,
     Fault,
+    Held,
     Rows,
     columns_by_name,
     is_number,
+    listed,
+    to_declare,
 )
+from evreel.recordings.declared import UNITS, Column, Declaration, converted, declaration
 from evreel.recordings.decoded import PIECE_ROWS
+from evreel.recordings.open import Reading
 from evreel.system import read_at
 
 LIST_BYTES = 1 << 22
@@ -44,6 +53,8 @@ LIST_BYTES = 1 << 22
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
+_MOST_BESIDE = 64  # columns of an array of two dimensions
+_MOST_HELD = 200  # arrays that an error lists
 _FIXED_BYTES = 12  # before the text of an npy header; in version 1, the last two are of that text
 _READ_BYTES = 1 << 20
 _AGAIN = "Save it again with np.savez, or copy or download it again."
@@ -57,8 +68,18 @@ def _head(start: bytes) -> ArrayHead:
     return head
 
 
+def _fields(dtype: np.dtype[Any]) -> tuple[str, ...]:
+    return tuple(dtype.fields or ())
+
+
+def _of_field(dtype: np.dtype[Any], field: str) -> np.dtype[Any]:
+    fields: Mapping[str, Any] = dtype.fields or {}
+    kind: np.dtype[Any] = fields[field][0]
+    return kind
+
+
 class NpyRecording(ColumnsRecording):
-    """An npy file of records; all else as in `ColumnsRecording`.
+    """An npy file of records, or of rows with declared columns; all else as in `ColumnsRecording`.
 
     Raises
     ------
@@ -73,26 +94,46 @@ class NpyRecording(ColumnsRecording):
             head = _head(self._bytes(HEAD_BYTES, 0))
         except ValueError as error:
             self._fail(str(error), 0, hint=_AGAIN)
+        said = self._declared
+        self._dtype = head.dtype if said is None else row_type(head)
         self._head = head
-        fields = head.dtype.fields
-        problem = _unfit(head, records=True)
-        names = columns_by_name(fields) if fields and problem is None else {}
+        fields = _fields(self._dtype)
+        problem = _unfit(head, records=True) if said is None else _unfit_rows(head)
+        if problem is None and said is not None and len(fields) < 4:
+            problem = f"has {len(fields)} columns" if fields else "is one column of numbers"
+        if problem is not None:
+            held = Held(head.shape, _fields(head.dtype), head.dtype.kind == "f")
+            hint = NAMES_HINT if said is not None else f"{NAMES_HINT} {to_declare({'': held})}"
+            self._refuse(problem, 0, hint)
+        names: dict[str, str] | str
+        if said is None:
+            names = columns_by_name(fields)
+        elif said.order:
+            names = dict(zip(said.order, fields, strict=False))
+            if len(fields) != len(said.order):
+                names = f"has {len(fields)} columns, but {len(said.order)} are declared"
+        else:
+            names = {
+                role: column.name if column.part is None else str(column.part)
+                for role, column in said.columns.items()
+            }
+            missing = [name for name in names.values() if name not in fields]
+            names = f"has no column {missing[0]}" if missing else names
         if isinstance(names, str):
-            problem = f"{names} among its fields {', '.join(fields or ())}"
-        elif problem is None:
-            for name in names.values():
-                if fields is not None and not is_number(fields[name][0]):
-                    problem = f"field {name} is of {fields[name][0]}; numbers are expected"
-        if problem is not None or isinstance(names, str):
-            self._refuse(f"{problem}", 0, NAMES_HINT)
-        self._names = [names[name] for name in "txyp"]
-        return None
+            self._refuse(f"{names} among its fields {', '.join(fields)}", 0, NAMES_HINT)
+        for role in "txyp":
+            kind = _of_field(self._dtype, names[role])
+            if not is_number(kind):
+                problem = f"field {names[role]} is of {kind}; numbers are expected"
+                self._refuse(problem, 0, NAMES_HINT)
+        self._names = [names[role] for role in "txyp"]
+        return said.sensor if said is not None and self._given is None else None
 
     def _vouched(self, name: str) -> bool:
         return False
 
     def _rows(self) -> Iterator[Rows]:
-        dtype, n = self._head.dtype, self._head.shape[0]
+        dtype, n = self._dtype, self._head.shape[0]
         width = dtype.itemsize
         at, row = self._head.size, 0
         fault = None
@@ -128,29 +169,138 @@ class NpzRecording(ColumnsRecording):
             if name in members:
                 self._fail(f"array {name!r} is duplicated", self._place(member), hint=_AGAIN)
             members[name] = member
-        names = columns_by_name(members)
-        if isinstance(names, str):
-            self._refuse(
-                f"is a zip file that {names} among {', '.join(list(members)[:20]) or 'no arrays'}",
-                0,
-                hint=f"{NAMES_HINT} If it is an archive of recordings, `evreel acquire "
-                f"'{self.path.name}!NAME' -o FILE` extracts one, and `evreel events --members` "
-                "reads all.",
-            )
-        self._columns = [(names[name], members[names[name]]) for name in "txyp"]
-        self._n = None
+        said = self._declared
+        if said is None:
+            places = self._by_name(archive, members)
+        elif said.order:
+            places = self._in_order(archive, members, said)
+        else:
+            places = {role: self._declared_place(archive, members, said, role) for role in "txyp"}
+        names = list(dict.fromkeys(name for name, _ in places.values()))
+        self._columns = [(name, members[name]) for name in names]
+        self._dtypes: list[np.dtype[Any]] = []
+        n = None
         for name, member in self._columns:
             head, stream = self._array(archive, name, member)
             stream.close()
             rows = head.shape[0]
-            if self._n not in (None, rows):
+            if n not in (None, rows):
                 self._fail(
-                    f"array {name} has {rows} rows, but {self._columns[0][0]} has {self._n}",
+                    f"array {name} has {rows} rows, but {names[0]} has {n}",
                     self._place(member),
                     hint=_AGAIN,
                 )
-            self._n = rows
-        return None
+            n = rows
+            self._dtypes.append(row_type(head))
+        self._picked = []
+        for role in "txyp":
+            name, part = places[role]
+            k = names.index(name)
+            fields = _fields(self._dtypes[k])
+            field = part
+            if part is None and fields == ("0",):  # one column, of two dimensions
+                field = "0"
+            kind = self._dtypes[k]
+            if field in fields:
+                kind = _of_field(kind, field)
+            elif field is not None or fields:
+                has = f"has {', '.join(fields)}" if fields else "is one column of numbers"
+                problem = f"array {name} {has}; column {role} is declared to be {name}[{part}]"
+                self._recode(problem, self._place(members[name]), NAMES_HINT)
+            if not is_number(kind):
+                problem = f"array {name} is of type {kind}; numbers are expected"
+                self._recode(problem, self._place(members[name]), NAMES_HINT)
+            self._picked.append((k, field))
+        if said is not None and said.columns["t"].shift_name:
+            self._added_us = self._number(archive, members, said.columns["t"])
+        return said.sensor if said is not None and self._given is None else None
+
+    def _by_name(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
+    ) -> dict[str, tuple[str, str | None]]:
+        """Return the array of each column, by what arrays are usually called."""
+        names = columns_by_name(members)
+        if isinstance(names, str):
+            held = self._held(archive, members)
+            self._refuse(
+                f"is a zip file that {names}; it holds {listed(held)}",
+                0,
+                hint=f"{NAMES_HINT} {to_declare(held)} If it is an archive of recordings, `evreel "
+                f"acquire '{self.path.name}!NAME' -o FILE` extracts one, and `evreel events "
+                "--members` reads all.",
+            )
+        return {role: (name, None) for role, name in names.items()}
+
+    def _in_order(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], said: Declaration
+    ) -> dict[str, tuple[str, str | None]]:
+        """Return the columns of the only array with as many; or arrays by their usual names."""
+        held = self._held(archive, members)
+        order = said.order
+        fitting = [name for name, found in held.items() if found.shape[1:] == (len(order),)]
+        if len(fitting) == 1:
+            return {role: (fitting[0], str(order.index(role))) for role in "txyp"}
+        names = columns_by_name(members)
+        if fitting or isinstance(names, str):
+            n = len(fitting) or "no"
+            self._refuse_declared(f"has {n} arrays with {len(order)} columns", held)
+        return {role: (name, None) for role, name in names.items()}
+
+    def _declared_place(
+        self,
+        archive: zipfile.ZipFile,
+        members: Mapping[str, zipfile.ZipInfo],
+        said: Declaration,
+        role: str,
+    ) -> tuple[str, str | None]:
+        column = said.columns[role]
+        name = self._member_named(archive, members, column.name)
+        return name, None if column.part is None else str(column.part)
+
+    def _member_named(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], name: str
+    ) -> str:
+        """Return an array's name in the file, in which it may be in a folder."""
+        if name in members:
+            return name
+        inside = [each for each in members if each.endswith(f"/{name}")]
+        if len(inside) != 1:
+            n = len(inside) or "no"
+            held = self._held(archive, members)
+            self._refuse_declared(f"has {n} array{'s' * (len(inside) > 1)} {name}", held)
+        return inside[0]
+
+    def _refuse_declared(self, problem: str, held: Mapping[str, Held]) -> NoReturn:
+        self._refuse(f"{problem}; it holds {listed(held)}", 0, to_declare(held))
+
+    def _held(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
+    ) -> dict[str, Held]:
+        """Return the members of the file."""
+        held = {}
+        for name, member in itertools.islice(members.items(), _MOST_HELD):
+            held[name] = Held((), other=f"{member.file_size:,} bytes")
+            if member.filename.endswith(".npy"):
+                with contextlib.suppress(RecordingError):
+                    head, stream = self._array(archive, name, member, _unfit_rows)
+                    stream.close()
+                    held[name] = Held(head.shape, _fields(head.dtype), head.dtype.kind == "f")
+        return held
+
+    def _number(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], t: Column
+    ) -> int:
+        """Return the number of an array, in the unit of t, as microseconds."""
+        name = self._member_named(archive, members, t.shift_name)
+        head, stream = self._array(archive, name, members[name], _unfit_number)
+        with stream:
+            values, problem = _read(stream, head.dtype, 1)
+        if problem is not None:
+            self._fail(f"array {name}: {problem}", self._place(members[name]), hint=_AGAIN)
+        added, _, problem = converted("t", values, t._replace(shift=0, scale=UNITS[t.unit or "us"]))
+        if problem is not None:
+            self._fail(f"array {name}: {problem}", self._place(members[name]), hint=_AGAIN)
+        return int(added[0])
 
     def _vouched(self, name: str) -> bool:
         return True
@@ -169,7 +319,11 @@ class NpzRecording(ColumnsRecording):
         return min(max(member.header_offset, 0), self._size)
 
     def _array(
-        self, archive: zipfile.ZipFile, name: str, member: zipfile.ZipInfo
+        self,
+        archive: zipfile.ZipFile,
+        name: str,
+        member: zipfile.ZipInfo,
+        unfit: Callable[[ArrayHead], str | None] | None = None,
     ) -> tuple[ArrayHead, IO[bytes]]:
         """Return what the header of a column says, and a stream of the bytes that follow it."""
         if member.flag_bits & 1 or member.compress_type not in _COMPRESSIONS:
@@ -181,47 +335,73 @@ class NpzRecording(ColumnsRecording):
                 self._place(member),
                 hint="Save it again with np.savez or np.savez_compressed.",
             )
+        stream = None
         try:
             stream = archive.open(member)
-            start = stream.read(_FIXED_BYTES)
-            # From version 2 on, the header's size takes four bytes.
-            more = int.from_bytes(start[8 : 10 if start[6:7] == b"\x01" else 12], "little")
-            if more > HEAD_BYTES:
-                raise ValueError(f"its header has {more} bytes")
-            start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
-            head = _head(start)
-        except MemoryError:
-            raise
-        except Exception as error:
+            return self._head_of(stream, name, member, unfit), stream
+        except BaseException as error:
+            if stream is not None:
+                stream.close()
+            if isinstance(error, (MemoryError, RecordingError)) or not isinstance(error, Exception):
+                raise
             self._fail(f"array {name}: {words_of(error)}", self._place(member), hint=_AGAIN)
-        problem = _unfit(head, records=False)
+
+    def _head_of(
+        self,
+        stream: IO[bytes],
+        name: str,
+        member: zipfile.ZipInfo,
+        unfit: Callable[[ArrayHead], str | None] | None,
+    ) -> ArrayHead:
+        """Return what the header of a column says, which is read from its stream."""
+        start = stream.read(_FIXED_BYTES)
+        # From version 2 on, the header's size takes four bytes.
+        more = int.from_bytes(start[8 : 10 if start[6:7] == b"\x01" else 12], "little")
+        if more > HEAD_BYTES:
+            raise ValueError(f"its header has {more} bytes")
+        start += stream.read(max(more - (2 if start[6:7] == b"\x01" else 0), 0))
+        head = _head(start)
+        if unfit is None:
+            unfit = _unfit_column if self._declared is None else _unfit_rows
+        problem = unfit(head)
         if problem is not None:
             hint = "Save t (µs), x, y and p as arrays of whole numbers, of one dimension each."
             self._recode(f"array {name} {problem}", self._place(member), hint)
-        size = head.size + head.shape[0] * head.dtype.itemsize
+        size = head.size + math.prod(head.shape) * head.dtype.itemsize
         if size != member.file_size:
             self._fail(
                 f"array {name} has {member.file_size} bytes, but its header asks for {size}",
                 self._place(member),
                 hint=_AGAIN,
             )
-        return head, stream
+        return head
 
     def _rows(self) -> Iterator[Rows]:
-        # One zip file each, because members are read in turns.
-        arrays = [self._array(self._zip(), *column) for column in self._columns]
+        with contextlib.ExitStack() as stack:
+            # One zip file each, because members are read in turns.
+            arrays = []
+            for column in self._columns:
+                arrays.append(self._array(self._zip(), *column))
+                stack.enter_context(arrays[-1][1])
+            yield from self._rows_of(arrays)
+
+    def _rows_of(self, arrays: list[tuple[ArrayHead, IO[bytes]]]) -> Iterator[Rows]:
         row, n = 0, arrays[0][0].shape[0]
+        of_rows = list(zip(self._columns, arrays, self._dtypes, strict=True))
         fault = None
         while row < n and fault is None:
             parts, rows = [], min(n - row, PIECE_ROWS)
-            for (name, member), (head, stream) in zip(self._columns, arrays, strict=True):
-                part, problem = _read(stream, head.dtype, rows)
+            for (name, member), (_, stream), dtype in of_rows:
+                part, problem = _read(stream, dtype, rows)
                 if problem is not None:
                     rows = len(part)
                     fault = Fault(f"array {name}: {problem}", self._place(member), _AGAIN)
                 parts.append(part)
             row += rows
-            columns = tuple(part[:rows] for part in parts)
+            columns = tuple(
+                parts[k][:rows] if field is None else parts[k][:rows][field]
+                for k, field in self._picked
+            )
             yield Rows(columns, self._place(self._columns[0][1]), 0, fault)
         for (name, member), (_, stream) in zip(self._columns, arrays, strict=True):
             try:
@@ -230,6 +410,48 @@ class NpzRecording(ColumnsRecording):
                 raise
             except Exception as error:
                 self._fail(f"array {name}: {words_of(error)}", self._place(member), hint=_AGAIN)
+
+
+class NpyFolderRecording(NpzRecording):
+    """A folder of npy files with declared columns; all else as in `NpzRecording`.
+
+    Errors name the file of t, or say which of the other files they are about.
+    """
+
+    format = "npy"
+
+    def __init__(self, path: str | Path, *, reading: Reading, **options: Any) -> None:
+        self._folder = Path(path)
+        assert reading.columns is not None
+        t = declaration(reading.columns).columns["t"].name or "t"
+        super().__init__(self._folder / f"{t}.npy", reading=reading, **options)
+
+    def _zip(self) -> Any:
+        return _Folder(self._folder)
+
+    def _place(self, member: zipfile.ZipInfo) -> int:
+        return 0
+
+    def _vouched(self, name: str) -> bool:
+        return False
+
+
+class _Folder:
+    """The npy files of a folder, as `zipfile.ZipFile` has its members."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def infolist(self) -> list[zipfile.ZipInfo]:
+        found = []
+        for path in sorted(self._folder.glob("*.npy")):
+            if path.is_file():
+                found.append(zipfile.ZipInfo(path.name))
+                found[-1].file_size = path.stat().st_size
+        return found
+
+    def open(self, member: zipfile.ZipInfo) -> IO[bytes]:
+        return (self._folder / member.filename).open("rb")
 
 
 class _Bounded(io.RawIOBase):
@@ -285,6 +507,42 @@ def _read(
     except Exception as error:
         problem = words_of(error)
     return np.frombuffer(data, dtype, len(data) // dtype.itemsize), problem
+
+
+def row_type(head: ArrayHead) -> np.dtype[Any]:
+    """Return the type of an array's row: of one with two dimensions, records 0, 1, …."""
+    if len(head.shape) == 2 and head.dtype.fields is None and 0 < head.shape[1] <= _MOST_BESIDE:
+        return np.dtype([(str(k), head.dtype) for k in range(head.shape[1])])
+    return head.dtype
+
+
+def _unfit_rows(head: ArrayHead) -> str | None:
+    """Return why an array cannot be read as rows of numbers."""
+    if head.dtype.hasobject:
+        return "holds Python objects (pickle), which are never loaded"
+    dtype = row_type(head)
+    if len(head.shape) == 2 and head.dtype.fields is None:
+        if head.shape[1] > _MOST_BESIDE:
+            return f"is of shape {head.shape}; up to {_MOST_BESIDE} columns are read"
+        if head.fortran_order and min(head.shape) > 1:
+            return "is in Fortran's order; save it with np.ascontiguousarray"
+    elif len(head.shape) != 1:
+        return f"is of shape {head.shape}; rows of numbers are expected"
+    if not 0 < dtype.itemsize <= 1 << 16:
+        return f"is of type {head.dtype}; numbers are expected"
+    return None
+
+
+def _unfit_number(head: ArrayHead) -> str | None:
+    """Return why an array is not one number."""
+    if math.prod(head.shape) == 1 and is_number(head.dtype):
+        return None
+    return f"is of shape {head.shape} and type {head.dtype}; one number is expected"
+
+
+def _unfit_column(head: ArrayHead) -> str | None:
+    """Return why an array cannot be read as a column of numbers."""
+    return _unfit(head, records=False)
 
 
 def _unfit(head: ArrayHead, records: bool) -> str | None:

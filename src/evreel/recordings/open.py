@@ -19,9 +19,10 @@ import numpy.typing as npt
 from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
+from evreel.folders import folder_of
 from evreel.outputs import Progress, silent
 from evreel.recordings.prefetch import default_threads, prefetched
-from evreel.settings import Settings, guess, setting
+from evreel.settings import Place, Settings, guess, optional, setting
 from evreel.timebase import FARTHEST
 
 
@@ -60,6 +61,22 @@ class Reading(Settings):
         "Up to 8 events in a row whose time is far off that of the events around them: fail, or "
         "drop and count them.",
     )
+    columns: str | None = optional(
+        "Where t, x, y and p are in a text, npz, npy or HDF5 file, and the unit of t: in their "
+        "order, such as t[s], x, y, p; or by place, such as t[us] = events/t, x = events/x, "
+        "y = events/y, p = events/p; or the name of a layout, such as m3ed.",
+    )
+
+    def contradictions(self) -> Iterator[tuple[Place, str]]:
+        """Yield (place, problem) of values that do not go together."""
+        from evreel.recordings.declared import declaration
+
+        yield from super().contradictions()
+        if self.columns is not None:
+            try:
+                declaration(self.columns)
+            except UsageError as error:
+                yield ("columns",), str(error).removeprefix("columns ")
 
     def counts(self) -> dict[str, int]:
         """Return the counts that these choices ask for, each zero."""
@@ -158,6 +175,7 @@ class Format(NamedTuple):
     formats : what `Recording.format` says of its files.
     family : one name for all of these, where they are several; empty if there is none.
     threaded : whether the opener also takes ``threads``.
+    declared : whether the columns of its files can be declared.
     """
 
     start: bytes
@@ -168,6 +186,7 @@ class Format(NamedTuple):
     formats: tuple[str, ...]
     family: str = ""
     threaded: bool = False
+    declared: bool = False
 
 
 _HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
@@ -190,9 +209,14 @@ FORMATS = (
     Format(
         *(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
         threaded=True,
+        declared=True,
     ),
-    Format(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz", ("npz",)),
-    Format(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy", ("npy",)),
+    Format(
+        *(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz", ("npz",)), declared=True
+    ),
+    Format(
+        *(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy", ("npy",)), declared=True
+    ),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
 )
@@ -320,6 +344,9 @@ def open_recording(
         more = guess(format, FORMAT_NAMES)
         raise UsageError(f"format={format!r} is not one of {', '.join(FORMAT_NAMES)}{more}")
     try:
+        folder = folder_of(path)
+        if folder is not None and reading.columns is not None:
+            return _arrays_of(folder, reading, stream, sensor, format)
         # Checked first: opening a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(
@@ -337,6 +364,13 @@ def open_recording(
         )
     found = _format(path, head, format)
     opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
+    if reading.columns is not None and not found.declared:
+        names = ", ".join(name for form in FORMATS if form.declared for name in form.formats)
+        raise UsageError(
+            f"columns cannot be declared of {found.name}",
+            path=path,
+            hint=f"Leave columns out for this recording; they can be of {names}.",
+        )
     own = {"threads": threads} if found.threaded else {}
     reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading, **own)
     if format not in (None, found.family, reader.format):
@@ -352,6 +386,20 @@ def open_recording(
             hint="Is this the right recording? To use the file's size, leave sensor out.",
         )
     return reader
+
+
+def _arrays_of(
+    folder: Path, reading: Reading, stream: int | None, sensor: Sensor | None, stated: str | None
+) -> Recording:
+    """Open a folder whose npy files are the columns of one recording."""
+    module = importlib.import_module("evreel.recordings.numpy_files")
+    found: Recording = module.NpyFolderRecording(
+        folder, stream=stream, sensor=sensor, reading=reading
+    )
+    if stated not in (None, found.format):
+        found.close()
+        raise _contradiction(folder, stated, "is a folder of npy files")
+    return found
 
 
 def event_chunks(

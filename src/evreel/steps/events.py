@@ -115,12 +115,13 @@ def events(
     size = _size(sensor)
     threads = checked_threads(threads)
     decoding = _decoding(threads)
-    if members is None and folder_of(recording) is not None:
+    if members is None and settings.columns is None and folder_of(recording) is not None:
         raise UsageError(
             "is a folder, not a recording",
             path=recording,
             hint="Name one file in it; or say which of its files are samples: --members, or "
-            "samples.members.",
+            "samples.members. If its npy files are the columns of one recording, say which: "
+            "--columns, or events.columns.",
         )
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream do not apply to an archive")

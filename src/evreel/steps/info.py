@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ def info(
     stream: int | None = None,
     sensor: str | None = None,
     format: str | None = None,  # noqa: A002
+    columns: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return contents and problems of a file, or of a folder that evreel makes.
@@ -35,6 +37,8 @@ def info(
         Its size as ``WIDTHxHEIGHT`` px, if the recording does not state it.
     format
         Its format, if the recording's content does not show it.
+    columns
+        Where its columns are, as `Reading.columns` says it.
 
     Returns
     -------
@@ -55,13 +59,13 @@ def info(
     """
     from evreel.contents import described, known_kinds
 
-    is_stated = (stream, sensor, format) != (None, None, None)
+    is_stated = any(said is not None for said in (stream, sensor, format, columns))
     if not is_stated and os.path.lexists(path):
         found = described(path)
         if found is not None:
             return dict(found)
     try:
-        return _recording(path, stream, sensor, format, progress)
+        return _recording(path, stream, sensor, format, columns, progress)
     except UnknownFormatError as error:
         if isinstance(error, CodingError):
             raise
@@ -76,6 +80,7 @@ def _recording(
     stream: int | None,
     sensor: str | None,
     format: str | None,  # noqa: A002
+    columns: str | None,
     progress: Progress,
 ) -> dict[str, Any]:
     """Return contents and problems of a recording, after reading all of it."""
@@ -90,11 +95,12 @@ def _recording(
     n = n_on = 0
     first = last = None
     side = {Triggers: 0, Imu: 0, FrameTimes: 0}
+    reading = Reading(columns=columns)
     try:
-        whole = opened()
+        whole = opened(reading=reading)
     except RecordingError as error:
         try:
-            whole = opened(reading=Reading(on_damage="salvage"))
+            whole = opened(reading=replace(reading, on_damage="salvage"))
         except RecordingError:
             raise error from None
         problems.append(str(error))

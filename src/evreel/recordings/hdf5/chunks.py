@@ -7,6 +7,7 @@ chunk's bytes are read as they are in the file, and decompressed by libraries th
 1        deflate (gzip): a zlib stream
 2        shuffle: all first bytes of the elements, then all second ones, …
 3        Fletcher-32, 4 bytes after the data
+32000    LZF, h5py's own
 32001    Blosc 1, with LZ4, LZ4HC, zlib or Zstandard inside: 16 bytes of header (version, version
          of the codec, flags, size of an element; uint32 size, size of a block, size in the file),
          offsets of the blocks (uint32), blocks. A block has one stream, or one per byte of an
@@ -36,7 +37,7 @@ import numpy.typing as npt
 import zstandard
 
 from evreel.errors import EvreelError
-from evreel.files.filters import BLOSC
+from evreel.files.filters import BLOSC, LZF
 
 Values = Sequence[int]
 
@@ -198,6 +199,15 @@ def _fletcher(data: bytes, values: Values, size: int, element: int) -> bytes:
     return body
 
 
+def _lzf(data: bytes, values: Values, size: int, element: int) -> bytes:
+    from evreel.kernels.lzf import decompress
+
+    out = np.empty(size, np.uint8)
+    if decompress(np.frombuffer(data, np.uint8), out) != size:
+        raise ChunkError.of_size(size, "LZF")
+    return out.tobytes()
+
+
 def _lz4(data: bytes, values: Values, size: int, element: int) -> bytes:
     if len(data) < 12:
         raise ChunkError("a chunk ends in its header (LZ4)")
@@ -286,6 +296,7 @@ FILTERS: dict[int, Callable[[bytes, Values, int, int], bytes]] = {
     1: lambda data, values, size, element: _inflate(data, size),
     2: _shuffle,
     3: _fletcher,
+    LZF: _lzf,
     BLOSC: lambda data, values, size, element: b"".join(_blosc_parts(data, values, size)),
     32004: _lz4,
     32015: lambda data, values, size, element: _zstd(data, size),

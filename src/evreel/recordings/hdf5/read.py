@@ -32,6 +32,7 @@ event files; https://docs.prophesee.ai, HDF5 event file format.
 from __future__ import annotations
 
 import functools
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,16 @@ from evreel.files.hdf5 import open_hdf5
 from evreel.files.hdf5 import reading as reading_hdf5
 from evreel.files.inspection import MAGIC, InspectionError, described
 from evreel.files.seal import is_sealed
-from evreel.recordings.columns import ColumnsRecording, Fault, Rows, is_number
+from evreel.recordings import declared
+from evreel.recordings.columns import (
+    ColumnsRecording,
+    Fault,
+    Held,
+    Rows,
+    is_number,
+    listed,
+    to_declare,
+)
 from evreel.recordings.decoded import PIECE_ROWS
 from evreel.recordings.hdf5 import chunks
 from evreel.recordings.open import STRICT, Reading
@@ -68,6 +78,7 @@ from evreel.timebase import FARTHEST
 CHUNK_BYTES = 1 << 28
 """Size limit of a chunk, in the file or decompressed: it is read as a whole."""
 
+_MOST_BESIDE = 64  # columns of a data set of two dimensions
 _ORIGIN = "evreel-"  # layouts of evreel's own files begin so
 _COLUMNS = tuple(f"events/{name}" for name in "txyp")
 _SIZES = ("events/height", "events/width")
@@ -101,19 +112,24 @@ class Look:
     Parameters
     ----------
     attributes : text attributes of the root, name → text or None.
-    listed : contents of the root, in words.
     sets : the wanted data sets that exist, name → description by `probe`.
     tables : their chunks, in the order of their rows, (m, 4) int64 as in `Chunk`.
+    held : all data sets by name, where they were asked for.
     """
 
     attributes: dict[str, str | None]
-    listed: list[str]
     sets: dict[str, dict[str, Any]]
     tables: dict[str, npt.NDArray[np.int64]]
+    held: dict[str, Held]
 
 
-def look(path: Path) -> Look:
+def look(path: Path, *names: str) -> Look:
     """Return what is known about an HDF5 file without its data.
+
+    Parameters
+    ----------
+    names
+        Data sets that are wanted; those of the known layouts if none is named.
 
     Raises
     ------
@@ -121,7 +137,7 @@ def look(path: Path) -> Look:
         If the structure is damaged, or inspecting it takes too long.
     """
     try:
-        told, rest = described(path, *_NAMES)
+        told, rest = described(path, *(names or _NAMES))
     except InspectionError as error:
         raise RecordingError(
             f"its structure cannot be read as HDF5: {error.problem}",
@@ -134,11 +150,14 @@ def look(path: Path) -> Look:
         stop = at + 32 * found["chunks"]
         table = np.frombuffer(rest[at:stop], "<i8").reshape(-1, 4)
         tables[name], at = table[np.argsort(table[:, 0], kind="stable")], stop
-    return Look(told["attributes"], told["listed"], told["sets"], tables)
+    held = {name: _held(*found) for name, found in told.get("found", {}).items()}
+    return Look(told["attributes"], told["sets"], tables, held)
 
 
 class Column:
-    """A data set of one dimension, read from the file's bytes in ascending pieces of rows.
+    """A data set, read from the file's bytes in ascending pieces of rows.
+
+    It has one dimension; or two, and then its rows are records whose fields are called 0, 1, ….
 
     Parameters
     ----------
@@ -148,6 +167,8 @@ class Column:
         Name of the data set.
     look
         The file's structure.
+    beside
+        Whether it may have two dimensions.
 
     Raises
     ------
@@ -157,7 +178,16 @@ class Column:
 
     _undone: Container[int] = chunks.FILTERS  # filters
 
-    def __init__(self, path: Path, file: int, file_size: int, name: str, look: Look) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: int,
+        file_size: int,
+        name: str,
+        look: Look,
+        *,
+        beside: bool = False,
+    ) -> None:
         self.path, self.name = path, name
         self._file, self._file_size = file, file_size
         told = look.sets.get(name)
@@ -173,7 +203,8 @@ class Column:
             )
         shape, kind = told["shape"], told["type"]
         dtype = _dtype(kind)
-        if len(shape) != 1 or dtype is None:
+        n_beside = int(shape[1]) if beside and len(shape) == 2 else 0
+        if not (len(shape) == 1 or 0 < n_beside <= _MOST_BESIDE) or dtype is None:
             raise CodingError(
                 f"data set {name} is of shape {tuple(shape)}"
                 + ("" if dtype is not None else ", and does not hold numbers")
@@ -182,7 +213,11 @@ class Column:
                 offset=0,
                 hint=_READABLE,
             )
+        self._element = dtype
+        if n_beside and not dtype.fields:
+            dtype = np.dtype([(str(k), dtype) for k in range(n_beside)])
         self.dtype, self.n = dtype, int(shape[0])
+        self._across, self._wide = int(told.get("across", 1)), int(told.get("wide", 1))
         self._filters = [(int(number), values) for number, values in told.get("filters", [])]
         self._table = look.tables[name]
         self._chunk_rows = int(told.get("chunk", 0))
@@ -208,7 +243,8 @@ class Column:
                     offset=0,
                     hint=hint,
                 )
-        if told.get("many") or self._chunk_rows * self.dtype.itemsize > CHUNK_BYTES:
+        row_bytes = max(self.dtype.itemsize, self._wide * self._element.itemsize)
+        if told.get("many") or self._chunk_rows * row_bytes > CHUNK_BYTES:
             raise CodingError(
                 f"{self.name} has chunks of {self._chunk_rows:,} rows; up to {probe.MOST_CHUNKS:,} "
                 f"chunks of up to {CHUNK_BYTES >> 20} MiB are read",
@@ -240,7 +276,11 @@ class Column:
         return min(max(self._chunk(row).offset, 0), self._file_size)
 
     def _chunk(self, row: int) -> Chunk:
-        k = int(np.searchsorted(self._table[:, 0], row, side="right")) - 1
+        return self._chunk_at(row * self._across)
+
+    def _chunk_at(self, place: int) -> Chunk:
+        """Return the chunk at a place of the table, or the last one before it."""
+        k = int(np.searchsorted(self._table[:, 0], place, side="right")) - 1
         return Chunk(*self._table[k].tolist()) if k >= 0 else Chunk(0, 0, 0, 0)
 
     def _part(self, row: int, stop: int) -> tuple[npt.NDArray[Any], Fault | None]:
@@ -254,31 +294,47 @@ class Column:
             return np.frombuffer(data, self.dtype, len(data) // size), fault
         first = row - row % self._chunk_rows
         if self._held[0] != first:
-            chunk = self._chunk(row)
-            if chunk.row != first or not chunk.size:
-                problem = f"{self.name} has no data for row {row}"
-                return none, Fault(problem, self.place(row), WHOLE_AGAIN)
-            data, fault = self._chunk_bytes(chunk)
+            whole, fault = self._chunks_of(first)
             if fault is not None:
                 return none, fault
-            size = self._chunk_rows * self.dtype.itemsize
+            self._held = first, whole
+        return self._held[1][row - first : stop - first], None
+
+    def _chunks_of(self, first: int) -> tuple[npt.NDArray[Any], Fault | None]:
+        """Return the rows of the chunks that begin at one, and what is wrong with them."""
+        whole = np.empty(self._chunk_rows, self.dtype)
+        beside = whole.view(self._element).reshape(self._chunk_rows, -1)
+        wide = self._wide if self._across > 1 else beside.shape[1]
+        for k in range(self._across):
+            place = first * self._across + k
+            chunk = self._chunk_at(place)
+            if chunk.row != place or not chunk.size:
+                problem = f"{self.name} has no data for row {first}"
+                return whole, Fault(problem, self.place(first), WHOLE_AGAIN)
+            data, fault = self._chunk_bytes(chunk)
+            if fault is not None:
+                return whole, fault
+            size = self._chunk_rows * max(wide, self._wide) * self._element.itemsize
             try:
-                whole = chunks.decompressed(
-                    data, self._filters, chunk.mask, size, self.dtype.itemsize
+                plain = chunks.decompressed(
+                    data, self._filters, chunk.mask, size, self._element.itemsize
                 )
             except chunks.ChunkError as error:
-                place = self.name if error.whole else f"{self.name}, row {first}:"
+                at = self.name if error.whole else f"{self.name}, row {first}:"
                 hint = _OTHER_FILTER if error.whole else None
-                problem = f"{place} {error.problem}"
-                return none, Fault(problem, chunk.offset, hint, error.whole)
-            self._held = first, np.frombuffer(whole, self.dtype)
-        return self._held[1][row - first : stop - first], None
+                return whole, Fault(f"{at} {error.problem}", chunk.offset, hint, error.whole)
+            values = np.frombuffer(plain, self._element).reshape(self._chunk_rows, -1)
+            if beside.shape[1] == values.shape[1]:
+                return np.frombuffer(plain, self.dtype), None
+            part = beside[:, k * wide : (k + 1) * wide]
+            part[:] = values[:, : part.shape[1]]
+        return whole, None
 
     def _chunk_bytes(self, chunk: Chunk) -> tuple[bytes, Fault | None]:
         """Return a chunk as it is in the file, and what is wrong if it is not there."""
         if chunk.size > CHUNK_BYTES:
             problem = f"{self.name} has a chunk of {chunk.size} bytes"
-            return b"", Fault(problem, self.place(chunk.row), WHOLE_AGAIN)
+            return b"", Fault(problem, min(max(chunk.offset, 0), self._file_size), WHOLE_AGAIN)
         return self._bytes(chunk.offset, chunk.size)
 
     def _bytes(self, offset: int, size: int) -> tuple[bytes, Fault | None]:
@@ -294,6 +350,15 @@ class Column:
             at = here + len(data)
             return data, Fault(f"{self.name} extends beyond the end of the file", at)
         return data, None
+
+
+def _held(shape: list[int] | None, kind: Any) -> Held:
+    """Return a data set of the list that `probe` makes."""
+    if shape is None or kind is None:
+        return Held((), other="a link" if shape is None else "no numbers")
+    if isinstance(kind, str):
+        return Held(tuple(shape), (), np.dtype(kind).kind == "f")
+    return Held(tuple(shape), tuple(name for name, _, _ in kind["fields"]))
 
 
 def _dtype(told: Any) -> np.dtype[Any] | None:
@@ -374,8 +439,9 @@ class Hdf5Recording(ColumnsRecording):
     def _vouched(self, name: str) -> bool:
         return self._used["txyp".index(name) if len(self._used) > 1 else 0].is_checked
 
-    def _column(self, name: str) -> Column:
-        return Column(self.path, self._file.fileno(), self._size, name, self._look)
+    def _column(self, name: str, *, beside: bool = False) -> Column:
+        of = self.path, self._file.fileno(), self._size
+        return Column(*of, name, self._look, beside=beside)
 
     def _read(self, start: int, stop: int) -> tuple[list[npt.NDArray[Any]], Fault | None]:
         """Return rows that all columns have, and what ends them early."""
@@ -430,6 +496,87 @@ class Hdf5ColumnsRecording(Hdf5Recording):
 
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
         return tuple(parts)
+
+
+class Hdf5DeclaredRecording(Hdf5ColumnsRecording):
+    """An HDF5 file whose columns are where `Reading.columns` says; all else as in `Hdf5Recording`.
+
+    Raises
+    ------
+    UnknownFormatError
+        If something is not there, with what is, and what to declare.
+    """
+
+    def _open_columns(self) -> Sensor | None:
+        assert self._declared is not None
+        columns = dict(self._declared.columns)
+        if self._declared.order:
+            columns = self._in_order(self._declared)
+        names = list(dict.fromkeys(column.name for column in columns.values()))
+        more = columns["t"].shift_name
+        self._look = look(self.path, *names, *([more] if more else []))
+        for name in (*names, *([more] if more else [])):
+            if name not in self._look.sets:
+                raise unknown(self.path, f"has no data set {name}")
+        self._used = [self._column(name, beside=True) for name in names]
+        self._places: dict[str, tuple[int, str | None]] = {}
+        for role, column in columns.items():
+            k = names.index(column.name)
+            field = None if column.part is None else str(column.part)
+            fields: Mapping[str, Any] = self._used[k].dtype.fields or {}
+            if field is None and list(fields) == ["0"]:  # one column, of two dimensions
+                field = "0"
+            kind = fields.get(field, (None,))[0] if field is not None else self._used[k].dtype
+            if kind is None or not is_number(kind):
+                has = f"has {', '.join(fields)}" if fields else "is one column of numbers"
+                self._recode(f"{column.said()} is no column of numbers: {column.name} {has}", 0)
+            self._places[role] = k, field
+        if more:
+            t = columns["t"]
+            self._added_us = self._number_in(more, t)
+        return self._declared.sensor if self._given is None else None
+
+    def _in_order(self, said: declared.Declaration) -> dict[str, declared.Column]:
+        """Return places for columns in order, which are those of the only fitting data set."""
+        order = said.order
+        held = look(self.path, probe.ALL).held
+        fitting = [name for name, found in held.items() if found.shape[1:] == (len(order),)]
+        if len(fitting) != 1:
+            n = len(fitting) or "no"
+            raise unknown(self.path, f"has {n} data sets with {len(order)} columns")
+        return {
+            role: column._replace(name=fitting[0], part=order.index(role))
+            for role, column in said.columns.items()
+        }
+
+    def _number_in(self, name: str, t: declared.Column) -> int:
+        """Return the number of a data set, in the unit of t, as microseconds."""
+        number = self._number(name)
+        assert number is not None
+        added = math.floor(number * declared.UNITS[t.unit or "us"])
+        if abs(added) > FARTHEST:
+            self._fail(f"{name}={number} is more than 285 years off", 0)
+        return added
+
+    def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
+        return tuple(
+            parts[k] if field is None else parts[k][field]
+            for k, field in (self._places[role] for role in declared.ROLES)
+        )
+
+    def _vouched(self, name: str) -> bool:
+        return self._used[self._places[name][0]].is_checked
+
+
+def unknown(path: Path, problem: str) -> UnknownFormatError:
+    """Return the error for a layout that is not known, with what to declare of it."""
+    held = look(path, probe.ALL).held
+    return UnknownFormatError(
+        f"{problem}; it holds {listed(held)}",
+        path=path,
+        offset=0,
+        hint=f"{_READABLE} {to_declare(held)}",
+    )
 
 
 class Hdf5RecordsRecording(Hdf5Recording):
@@ -551,7 +698,9 @@ def open_foreign(
             raise UsageError("has only one stream of events; leave stream out", path=path)
         return EventsStore(path)
     kind: Callable[..., Hdf5Recording]
-    if any(name in found.sets for name in _COLUMNS):
+    if reading.columns is not None:
+        kind = Hdf5DeclaredRecording
+    elif any(name in found.sets for name in _COLUMNS):
         kind = Hdf5ColumnsRecording
     elif [number for number, _ in found.sets.get(_RECORDS, {}).get("filters", [])] == [ECF]:
         from evreel.recordings.hdf5.ecf import EcfRecording
@@ -560,8 +709,5 @@ def open_foreign(
     elif _RECORDS in found.sets:
         kind = Hdf5RecordsRecording
     else:
-        holds = ", ".join(found.listed) or "nothing"
-        raise UnknownFormatError(
-            f"is an HDF5 file that holds {holds}", path=path, offset=0, hint=_READABLE
-        )
+        raise unknown(path, "is an HDF5 file of no known layout")
     return kind(path, stream=stream, sensor=sensor, reading=reading, looked=found)
