@@ -177,7 +177,7 @@ CODINGS = {
     ),
     "two dimensions": (lambda f: npz(f, TWO | {"t": np.zeros((N, 1))}), "one dimension"),
     "bloscLZ": (bloscs("blosclz"), "compressed by BloscLZ.*gzip"),
-    "bzip2": (
+    "bzip2 in hdf5": (
         lambda f: hdf5(f, TWO, **hdf5plugin.BZip2()),
         "compressed by HDF5's filter 307, bzip2.*gzip",
     ),

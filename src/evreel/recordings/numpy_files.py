@@ -308,7 +308,7 @@ class NpzRecording(ColumnsRecording):
     def _zip(self) -> zipfile.ZipFile:
         """Return the zip file, with its list of members read."""
         try:
-            return zipfile.ZipFile(_Bounded(self._file.fileno(), self._size))
+            return zipfile.ZipFile(Bounded(self._file.fileno(), self._size))
         except MemoryError:
             raise
         except Exception as error:
@@ -454,7 +454,7 @@ class _Folder:
         return (self._folder / member.filename).open("rb")
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
     """A file's bytes, with a limit on how many are read at once.
 
     `zipfile` reads a list of members of whatever size the file claims.
@@ -464,15 +464,19 @@ class _Bounded(io.RawIOBase):
         self._fd, self._size, self._at = file, size, 0
 
     def seekable(self) -> bool:
+        """Return True."""
         return True
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def tell(self) -> int:
+        """Return the byte that is read next."""
         return self._at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a byte."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"byte {base + offset} is before its beginning")
@@ -480,6 +484,7 @@ class _Bounded(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1, /) -> bytes:
+        """Return bytes; at most `LIST_BYTES` at once."""
         left = max(self._size - self._at, 0)
         wanted = left if size < 0 else min(size, left)
         if wanted > LIST_BYTES:

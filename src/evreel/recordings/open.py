@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -192,6 +193,8 @@ class Format(NamedTuple):
 _HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
 _PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
 _40_BIT = "40-bit events in a file named .bin"
+_TEXT = "text (.txt, .csv or .tsv; gzip and zip, too)"
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
 _RAW_AND_DAT = ("evt2", "evt2.1", "evt3", "dat")
 _COLUMNS = ("hdf5-columns", "hdf5-records")
 FORMATS = (
@@ -211,14 +214,16 @@ FORMATS = (
         threaded=True,
         declared=True,
     ),
-    Format(
-        *(b"PK\x03\x04", "", "numpy_files", "NpzRecording", "NumPy's npz", ("npz",)), declared=True
-    ),
+    Format(*(b"PK\x03\x04", "", "text", "open_zip", "NumPy's npz", ("npz", "text")), declared=True),
     Format(
         *(b"\x93NUMPY", "", "numpy_files", "NpyRecording", "NumPy's npy", ("npy",)), declared=True
     ),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
+    *(
+        Format(start, suffix, "text", "TextRecording", _TEXT, ("text",), declared=True)
+        for start, suffix in ((b"\x1f\x8b\x08", ""), *((b"", suffix) for suffix in TEXT_SUFFIXES))
+    ),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
 FORMAT_NAMES = tuple(
@@ -228,6 +233,12 @@ FORMAT_NAMES = tuple(
 
 _TAKES = "an open recording, or the path of one"
 _PROBE_BYTES = 64
+_HEADER = re.compile(
+    rb"% (evt|format|date|data file|version|height|width|camera|generation|geometry|integrator|"
+    rb"plugin|serial|system|subsystem|sensor|firmware|end)",
+    re.IGNORECASE,
+)
+"""How a header of Prophesee's begins; other texts may begin with a comment."""
 _CHUNKS_HELD = 4
 """Chunks to read before memory is reserved for the events still expected."""
 _GROWTH = 64
@@ -254,12 +265,12 @@ def _format(path: Path, head: bytes, stated: str | None) -> Format:
     for form in FORMATS:
         if not form.start or not head.startswith(form.start):
             continue
-        # Two bytes may also begin an event. In a text, a printable third one follows.
-        if not nameless or len(form.start) > 2 or b" " <= head[2:3] < b"\x7f":
+        # Two bytes may also begin an event, or the comment of a text.
+        if len(form.start) > 2 or not nameless or _HEADER.match(head):
             if stated not in (None, *form.formats, form.family):
                 raise _contradiction(path, stated, f"begins like {form.name}")
             return form
-    if nameless:
+    if nameless and not (stated == "text" and b"\0" in head):
         return nameless[0]
     if stated is not None:
         raise _contradiction(path, stated, f"begins with {head[:16]!r}")
@@ -269,7 +280,7 @@ def _format(path: Path, head: bytes, stated: str | None) -> Format:
         path=path,
         offset=0,
         hint=f"evreel reads {names}. If it has 40-bit events under another name, state format "
-        "aer40 (column format of the table, option --format).",
+        "aer40 (column format of the table, option --format); if it is a text, format text.",
     )
 
 

@@ -1,0 +1,242 @@
+"""Lines of text → columns of events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.kernels import kernel
+
+Int64Array = npt.NDArray[np.int64]
+
+DIGITS = 18
+"""Digits of a number that are kept: as many as an int64 holds."""
+
+# Problems of a line.
+TOO_FEW, TOO_MANY, NO_NUMBER, FRACTION, TOO_FAR, NO_POLARITY = 1, 2, 3, 4, 5, 6
+
+MOST = 1 << 31
+"""Limit of x, y and p."""
+
+_TEN = np.int64(10)
+_POWERS = _TEN ** np.arange(DIGITS + 1)
+
+
+# number (4) int64 is filled: digits without their point, power of ten, 1 if negative, 1 if digits
+# were left out that are not 0.
+@kernel
+def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
+    """Read a decimal number; return the byte after it, 0 if there is none."""
+    negative = data[i] == 45
+    if negative or data[i] == 43:
+        i += 1
+    digits, power, n, rest = np.int64(0), np.int64(0), 0, 0
+    any_digit, point = False, False
+    while True:
+        c = data[i]
+        if 48 <= c <= 57:
+            any_digit = True
+            if n < DIGITS:
+                digits = digits * _TEN + np.int64(c - 48)
+                n += digits != 0
+                power -= point
+            else:
+                rest |= c != 48
+                power += not point
+        elif c == 46 and not point:
+            point = True
+        else:
+            break
+        i += 1
+    if not any_digit:
+        return 0
+    if data[i] == 101 or data[i] == 69:
+        i += 1
+        down = data[i] == 45
+        if down or data[i] == 43:
+            i += 1
+        if not 48 <= data[i] <= 57:
+            return 0
+        more = np.int64(0)
+        while 48 <= data[i] <= 57:
+            more = min(more * _TEN + np.int64(data[i] - 48), np.int64(9999))
+            i += 1
+        power += -more if down else more
+    number[0], number[1], number[2], number[3] = digits, power, negative, rest
+    return i
+
+
+# The result is in value (1) int64; rounding: 0 for numbers without a fraction alone, 1 for the
+# nearest of those with one.
+@kernel
+def _whole(number: Int64Array, more: int, rounding: int, most: int, value: Int64Array) -> int:
+    """Multiply a number by a power of ten; return what is wrong with it, 0 if nothing."""
+    digits, power, rest = number[0], number[1] + more, number[3]
+    has_point = number[1] < 0
+    while power > 0:
+        if digits > most // _TEN:
+            return TOO_FAR
+        digits *= _TEN
+        power -= 1
+        if digits == 0:
+            power = np.int64(0)
+    if power < 0:
+        if power >= -DIGITS:
+            unit = _POWERS[-power]
+            left = digits
+            digits //= unit
+            left -= digits * unit
+        else:
+            left, digits = digits, np.int64(0)
+            unit = np.int64(9_000_000_000_000_000_000)  # digits are less than half of it
+        if left or rest:
+            if rounding == 0:
+                return FRACTION
+            if has_point:
+                digits += 2 * left >= unit
+            elif number[2]:
+                digits += 1  # the one before
+    elif rest:  # it has more digits than are kept, and no fraction
+        return TOO_FAR
+    if digits > most:
+        return TOO_FAR
+    value[0] = -digits if number[2] else digits
+    return 0
+
+
+@kernel
+def _small(data: npt.NDArray[np.uint8], i: int, value: Int64Array) -> int:
+    """Read a number of up to nine digits; return the byte after it, 0 if it is none."""
+    whole, start = np.int64(0), i
+    while 48 <= data[i] <= 57 and i < start + 9:
+        whole = whole * _TEN + np.int64(data[i] - 48)
+        i += 1
+    value[0] = whole
+    is_end = data[i] <= 32 or data[i] == 44 or data[i] == 59
+    return i if i > start and is_end else 0
+
+
+@kernel
+def _true_or_false(data: npt.NDArray[np.uint8], i: int, value: Int64Array) -> int:
+    """Read True or False, in any case; return the byte after it, 0 if it is neither."""
+    value[0] = data[i] | 32 == 116
+    word = b"true" if value[0] else b"false"
+    for letter in word:
+        if data[i] | 32 != letter:
+            return 0
+        i += 1
+    return i
+
+
+# data (m) uint8: whole lines. roles (k): what column is t 0, x 1, y 2, p 3, or another -1. power:
+# of ten, that makes microseconds of t; rounding as of _whole; separator: a comma, which stands for
+# a semicolon too, a tab, or a blank for any of them; farthest: limit of t. Filled, from their first
+# element on: t, x, y (n) int64, p (n) int8; n is at least the number of lines. tally (5) int64:
+# lines before what is returned; of a line with a problem, what it is, its column, byte and role.
+@kernel
+def parse(
+    data: npt.NDArray[np.uint8],
+    roles: npt.NDArray[np.int8],
+    power: int,
+    rounding: int,
+    separator: int,
+    farthest: int,
+    t: Int64Array,
+    x: Int64Array,
+    y: Int64Array,
+    p: npt.NDArray[np.int8],
+    tally: npt.NDArray[Any],
+) -> int:
+    """Read lines up to one with a problem; return the number of events."""
+    size, k = data.shape[0], roles.shape[0]
+    number, value = np.empty(4, np.int64), np.empty(1, np.int64)
+    i, n, lines = 0, 0, 0
+    tally[1] = 0
+    while i < size:
+        start = i
+        while data[i] == 32 or data[i] == 9 or data[i] == 13:
+            i += 1
+        c = data[i]
+        if c == 10 or c == 35 or c == 37 or (c == 47 and data[i + 1] == 47):  # empty, #, %, //
+            while data[i] != 10:
+                i += 1
+            i += 1
+            lines += 1
+            continue
+        column, problem, role = 0, 0, -1
+        while True:
+            at = i
+            role = roles[column] if column < k else -1
+            if data[i] == 34:
+                i += 1
+            if data[i] == 44 or data[i] == 59 or data[i] == 10:  # an empty field
+                if role >= 0:
+                    problem = TOO_FEW if data[i] == 10 else NO_NUMBER
+                    break
+            elif role >= 0:
+                after = _small(data, i, value) if role > 0 else 0
+                if after == 0:
+                    after = _number(data, i, number)
+                    if after > 0:
+                        most = farthest if role == 0 else MOST
+                        of_t = role == 0
+                        problem = _whole(
+                            number, power if of_t else 0, rounding if of_t else 0, most, value
+                        )
+                    elif role == 3:
+                        after = _true_or_false(data, i, value)
+                if after == 0:
+                    problem = NO_NUMBER
+                else:
+                    i = after
+                if problem:
+                    break
+                if role == 0:
+                    t[n] = value[0]
+                elif role == 1:
+                    x[n] = value[0]
+                elif role == 2:
+                    y[n] = value[0]
+                elif value[0] < -1 or value[0] > 1:
+                    problem = NO_POLARITY
+                    break
+                else:
+                    p[n] = value[0]
+                if data[i] == 34:
+                    i += 1
+            else:
+                while data[i] != 10 and data[i] != 44 and data[i] != 59:
+                    if separator != 44 and (data[i] == 9 or (data[i] == 32 and separator == 32)):
+                        break
+                    i += 1
+            c = data[i]
+            if not (c == 32 or c == 9 or c == 13 or c == 10 or c == 44 or c == 59):
+                problem = NO_NUMBER
+                break
+            while data[i] == 32 or data[i] == 9 or data[i] == 13:
+                i += 1
+            if data[i] == 44 or data[i] == 59:
+                i += 1
+                while data[i] == 32 or data[i] == 9 or data[i] == 13:
+                    i += 1
+                if data[i] == 10 and column + 1 == k:  # a separator that ends the line
+                    break
+            elif data[i] == 10:
+                break
+            column += 1
+            if column > 1 << 16:
+                break
+        if problem == 0 and column + 1 != k:
+            problem = TOO_FEW if column + 1 < k else TOO_MANY
+            at = start
+        if problem:
+            tally[0], tally[1], tally[2], tally[3] = lines, problem, column, at
+            tally[4] = role
+            return n
+        i += 1
+        lines += 1
+        n += 1
+    tally[0] = lines
+    return n
