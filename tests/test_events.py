@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from evreel.errors import EventsError
-from evreel.events import Events, Sensor
+from evreel.events import Events, Sensor, Waiting, in_parts
 from support import random_events
 
 SENSOR = Sensor(4, 6)
@@ -149,3 +151,28 @@ def test_concatenate__refuses_parts_out_of_order_or_of_another_sensor():
         Events.concatenate([events[2:], events[:2]], SENSOR)
     with pytest.raises(EventsError, match=r"part 1: is for Sensor\(height=4, width=6\)"):
         Events.concatenate([Events.empty(Sensor(5, 6)), events], Sensor(5, 6))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 30, 31, 100])
+def test_in_parts__gives_the_same_events_so_many_at_a_time(rows):
+    whole = random_events(30)
+    cuts = [0, 0, 4, 5, 5, 19, 30, 30]
+    pieces = [whole[a:b] for a, b in itertools.pairwise(cuts)]
+    parts = list(in_parts(pieces, rows))
+    assert [len(part) for part in parts] == [min(rows, 30 - first) for first in range(0, 30, rows)]
+    for name in "txyp":
+        joined = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(joined, getattr(whole, name))
+    assert list(in_parts([whole[:0]], rows)) == []
+
+
+def test_waiting__gives_views_of_what_was_added():
+    whole = random_events(10)
+    waiting = Waiting()
+    waiting.add(whole[:6])
+    waiting.add(whole[6:])
+    first, second = waiting.take(8)
+    assert (len(first), len(second), waiting.rows) == (6, 2, 2)
+    assert np.shares_memory(second.t, whole.t)
+    (last,) = waiting.take(2)
+    assert last.t.tolist() == whole.t[8:].tolist()

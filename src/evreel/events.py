@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -231,6 +232,64 @@ class Events:
     def t_stop_us(self) -> int:
         """Last timestamp + 1, in µs since `t_offset`; 0 if there are no events."""
         return int(self.t[-1]) + 1 if len(self) else 0
+
+
+class Waiting:
+    """Events that come in pieces of any size and go in pieces of a wanted number of rows.
+
+    Attributes
+    ----------
+    rows : how many events wait.
+
+    Examples
+    --------
+    >>> waiting = Waiting()
+    >>> for t in (0, 3, 7):
+    ...     waiting.add(Events([t], [0], [0], [1], Sensor(1, 1)))
+    >>> [piece.t.tolist() for piece in waiting.take(2)], waiting.rows
+    ([[0], [3]], 1)
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[Events] = deque()
+        self.rows = 0
+
+    def add(self, events: Events) -> None:
+        """Add the next events."""
+        self._pieces.append(events)
+        self.rows += len(events)
+
+    def take(self, rows: int) -> list[Events]:
+        """Return the first rows, of at least as many, in the pieces that they came in: views."""
+        self.rows -= rows
+        taken: list[Events] = []
+        while rows:
+            first = self._pieces.popleft()
+            if len(first) > rows:
+                self._pieces.appendleft(first[rows:])
+                first = first[:rows]
+            taken.append(first)
+            rows -= len(first)
+        return taken
+
+
+def in_parts(pieces: Iterable[Events], rows: int) -> Generator[Events, None, None]:
+    """Yield the events of pieces that follow each other, `rows` at a time; fewer at the end."""
+    waiting = Waiting()
+    for piece in pieces:
+        waiting.add(piece)
+        while waiting.rows >= rows:
+            yield _joined(waiting.take(rows))
+    if waiting.rows:
+        yield _joined(waiting.take(waiting.rows))
+
+
+def _joined(parts: list[Events]) -> Events:
+    """Return parts that follow each other as one; they were checked before."""
+    if len(parts) == 1:
+        return parts[0]
+    t, x, y, p = (np.concatenate([getattr(part, name) for part in parts]) for name in "txyp")
+    return Events.trusted(t, x, y, p, parts[0].sensor)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

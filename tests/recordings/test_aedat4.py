@@ -23,6 +23,7 @@ from evreel.events import Events, FrameTimes, Imu, Sensor, Triggers
 from evreel.recordings import open_recording
 from evreel.recordings.aedat4 import MAGIC, Aedat4Recording, Aedat4Writer
 from evreel.recordings.open import Reading
+from evreel.threads import Crew
 from support import random_events, run_oracle, shared_file
 
 T_OFFSET = 1_700_000_000_000_000
@@ -374,6 +375,20 @@ def test_writer__refuses_what_the_reader_would(tmp_path):
         with pytest.raises(UsageError):
             Aedat4Writer(tmp_path / "b.aedat4", **({"sensor": sensor} | options))
     assert not (tmp_path / "b.aedat4").exists()
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4", "zstd"])
+def test_writer__makes_the_same_bytes_whatever_batches_and_threads(compression, tmp_path):
+    events = random_events(20_000)
+    paths = tmp_path / "one.aedat4", tmp_path / "many.aedat4"
+    with Crew(3) as crew:
+        for path, rows, given in zip(paths, (20_000, 77), (None, crew), strict=True):
+            form = {"compression": compression, "events_per_packet": 300, "crew": given}
+            with Aedat4Writer(path, events.sensor, **form) as writer:
+                for first in range(0, len(events), rows):
+                    writer.write(events[first : first + rows])
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert_equal_events(read(paths[1]), events)
 
 
 def test_writer__that_fails_midway_leaves_a_file_without_table(tmp_path):

@@ -21,7 +21,6 @@ from evreel.recordings import open_recording, read_events
 from evreel.recordings.hdf5.ecf import EcfRecording
 from evreel.recordings.hdf5.ecf import _first_time as first_time
 from evreel.recordings.open import Reading
-from evreel.threads import Crew
 from recordings.rows import marks, refused, rows
 from support import random_events, shared_file
 from support.stores import store_of, write_store
@@ -350,7 +349,7 @@ def test_files_of_the_vendors_codec__are_read_and_written_no_larger(tmp_path, na
         assert np.array_equal(got.t + recording.t_offset, expected[0])
         for column, values in zip("xyp", expected[1:], strict=True):
             assert np.array_equal(getattr(got, column), values)
-        if name == "gaps_rows":  # its index would have millions of entries
+        if name == "gaps_rows":  # refused: its index would have millions of entries
             return
         written = tmp_path / "written.hdf5"
         write_metavision(recording, written)
@@ -387,8 +386,7 @@ def test_export__is_the_same_whatever_the_batches_and_threads_and_read_back(tmp_
     events = random_events(70_000, (480, 640), 3_000_000)
     store = store_of(tmp_path / "events.h5", events, t_offset=7_000)
     assert not main(["export", f"{store}", "--layout", "metavision", "-o", f"{tmp_path}/a.hdf5"])
-    with open_recording(store) as recording, Crew(3) as crew:
-        write_metavision(recording, tmp_path / "b.hdf5", crew=crew)
+    steps.export(store, tmp_path / "b.hdf5", "metavision", threads=3)
     written = (tmp_path / "a.hdf5").read_bytes()
     assert written == (tmp_path / "b.hdf5").read_bytes()
     with open_recording(tmp_path / "a.hdf5") as recording:

@@ -51,6 +51,40 @@ def test_npz__of_spikingjelly_is_read(path, compressed):
         open_recording(path)
 
 
+@pytest.mark.parametrize("kind", ["<i8", ">u2", "u1"])
+def test_npz__states_the_sensor_by_whole_numbers_height_and_width(path, kind):
+    sizes = {"height": np.array(6, kind), "width": np.array([8], kind)}
+    path.write_bytes(made.npz(**columns(), **sizes))
+    with open_recording(path) as recording:
+        assert recording.sensor == SENSOR
+    with pytest.raises(RecordingError, match=r"states a sensor of 8x6 px, but 9x6 was given"):
+        open_recording(path, sensor=Sensor(6, 9))
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"height": np.array(6)},
+        {"height": np.array(6), "width": np.array(8.0)},
+        {"height": np.array([6, 7]), "width": np.array(8)},
+        {"height": np.array("tall"), "width": np.array(8)},
+    ],
+)
+def test_npz__with_other_arrays_height_and_width_states_no_sensor(path, sizes):
+    assert rows_of(path, made.npz(**columns(), **sizes)) == ROWS
+    with pytest.raises(RecordingError, match="does not state the sensor's size"):
+        open_recording(path)
+
+
+def test_npz__of_a_sensor_that_cannot_be_is_an_error(path):
+    content = made.npz(**columns(), height=np.array(0), width=np.array(8))
+    assert "a sensor of height 0 and width 8" in refused(path, content)
+    content = made.npz(**columns(), height=np.array(6), width=np.array(8))
+    at = content.index(b"width.npy") + content[content.index(b"width.npy") :].index(b"\n") + 1
+    damaged = content[:at] + b"\x07" + content[at + 1 :]
+    assert "array width: " in refused(path, damaged)
+
+
 def test_names__may_be_other_known_ones_and_other_arrays_are_ignored(path):
     t, x, y, p = columns().values()
     content = made.npz(Timestamps=t, X=x, y=y, polarity=p, label=np.array("car"))

@@ -31,6 +31,7 @@ from evreel.cli.options import (
     settings_from,
 )
 from evreel.errors import UsageError
+from evreel.exports.layouts import EVENT_LAYOUTS, LAYOUTS
 from evreel.outputs import Progress, atomic
 from evreel.shares import Share
 from evreel.threads import MOST_THREADS
@@ -806,12 +807,10 @@ def align(options: Options) -> int:
     option("source", metavar="SLICES|RELEASE|ANNOTATION|DIR|RECORDING", type=Path),
     option(
         "--layout",
-        choices=(
-            *("aermanager", "cvat", "coco", "mot", "yolo", "dsec-det", "prophesee", "rvt"),
-            "metavision",
-        ),
+        choices=(*LAYOUTS, *EVENT_LAYOUTS),
         required=True,
-        help="what it is read by; metavision: its HDF5, one file with the events of a recording",
+        help=f"what it is read by; {', '.join(EVENT_LAYOUTS)}: one file with the events of a "
+        "recording",
     ),
     output("PATH"),
     option("--clock", metavar="TSV", type=Path, help="of the frames; an annotation needs it"),
@@ -828,6 +827,7 @@ def align(options: Options) -> int:
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
     option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
     SENSOR,
+    THREADS,
     settings("RvtSettings"),
 )
 def export(options: Options) -> int:
@@ -842,7 +842,7 @@ def export(options: Options) -> int:
             options.layout,
             **_given(
                 *(options, "clock", "store", "pictures", "boxes", "labels", "name", "task"),
-                "sensor",
+                *("sensor", "threads"),
             ),
             outlines=options.outlines,
             rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,

@@ -1,18 +1,18 @@
-"""The layouts of other tools, by name: folders with annotations, and files of events."""
+"""The layouts of other tools, by name: folders with annotations, and files of events.
+
+What writes them is imported when it is needed: the command line lists the names.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from evreel.exports.aermanager import write_folders
-from evreel.exports.cvat import write_cvat
-from evreel.exports.dsec_det import write_dsec_det
-from evreel.exports.exported import Exported
-from evreel.exports.metavision import write_metavision
-from evreel.exports.of_pictures import write_coco_folder, write_mot_folder, write_yolo_folder
-from evreel.exports.prophesee import write_prophesee
-from evreel.exports.rvt import write_rvt
+if TYPE_CHECKING:
+    from evreel.exports.exported import Exported
+
+Writer = Callable[..., Mapping[str, int]]
 
 
 class Layout(NamedTuple):
@@ -20,34 +20,66 @@ class Layout(NamedTuple):
 
     Parameters
     ----------
-    write : takes recordings and the folder; returns what it cannot hold.
+    module, function : what writes it, in `evreel.exports`.
     of_slices : it writes slices, not annotations.
     of_boxes : it writes boxes and events, wherever they are from; it has settings of its own, and
         takes recordings one after the other.
     takes : what else it takes along: ``pictures``, ``store``, ``boxes``.
     """
 
-    write: Callable[..., Mapping[str, int]]
+    module: str
+    function: str
     of_slices: bool = False
     of_boxes: bool = False
     takes: tuple[str, ...] = ()
 
+    @property
+    def write(self) -> Writer:
+        """The function that takes recordings and the folder; it returns what it cannot hold."""
+        return _writer(self.module, self.function)
+
+
+class EventLayout(NamedTuple):
+    """What writes the events of one recording into a file, as `evreel.exports.one_file` says.
+
+    Parameters
+    ----------
+    module, function : what writes it, in `evreel.exports`.
+    noted : whether the file says what it was made from.
+    """
+
+    module: str
+    function: str
+    noted: bool = False
+
+    @property
+    def write(self) -> Writer:
+        """The function that takes a recording and the file; it returns what it cannot hold."""
+        return _writer(self.module, self.function)
+
+
+def _writer(module: str, function: str) -> Writer:
+    return cast(Writer, getattr(importlib.import_module(f"evreel.exports.{module}"), function))
+
 
 LAYOUTS: dict[str, Layout] = {
-    "aermanager": Layout(write_folders, of_slices=True),
-    "cvat": Layout(write_cvat),
-    "coco": Layout(write_coco_folder, takes=("pictures",)),
-    "mot": Layout(write_mot_folder, takes=("pictures",)),
-    "yolo": Layout(write_yolo_folder, takes=("pictures",)),
-    "dsec-det": Layout(write_dsec_det, takes=("pictures", "store")),
-    "prophesee": Layout(write_prophesee),
-    "rvt": Layout(write_rvt, of_boxes=True, takes=("store", "boxes")),
+    "aermanager": Layout("aermanager", "write_folders", of_slices=True),
+    "cvat": Layout("cvat", "write_cvat"),
+    "coco": Layout("of_pictures", "write_coco_folder", takes=("pictures",)),
+    "mot": Layout("of_pictures", "write_mot_folder", takes=("pictures",)),
+    "yolo": Layout("of_pictures", "write_yolo_folder", takes=("pictures",)),
+    "dsec-det": Layout("dsec_det", "write_dsec_det", takes=("pictures", "store")),
+    "prophesee": Layout("prophesee", "write_prophesee"),
+    "rvt": Layout("rvt", "write_rvt", of_boxes=True, takes=("store", "boxes")),
 }
 
-
-EVENT_LAYOUTS: dict[str, Callable[..., Mapping[str, int]]] = {"metavision": write_metavision}
-"""Layouts of one file with the events of one recording: what writes it takes an open recording, the
-file, ``crew`` and ``progress``, and returns what it cannot hold."""
+EVENT_LAYOUTS: dict[str, EventLayout] = {
+    "dsec": EventLayout("dsec", "write_dsec", noted=True),
+    "metavision": EventLayout("metavision", "write_metavision", noted=True),
+    "aedat4": EventLayout("aedat4", "write_aedat4"),
+    "csv": EventLayout("csv", "write_csv"),
+    "npz": EventLayout("npz", "write_npz", noted=True),
+}
 
 
 def usable(items: Sequence[Exported], layout: str) -> list[Exported]:

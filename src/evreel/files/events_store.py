@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import EventsError, LayoutError
-from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers
+from evreel.events import Batch, Events, FrameTimes, Imu, Sensor, Triggers, Waiting
 from evreel.files import hdf5
 from evreel.files.divided import Divided
 from evreel.files.gzip_chunks import Column
@@ -36,6 +35,48 @@ _SIDE_STREAMS: Mapping[Any, tuple[str, str]] = {
 
 def _joined(parts: Sequence[Int64Array]) -> Int64Array:
     return np.concatenate([np.empty(0, np.int64), *parts])
+
+
+class TimeIndex:
+    """Makes DSEC's ``ms_to_idx``: for each millisecond the row of the first event at or after it.
+
+    It has an entry per millisecond up to the last event's, then the number of events.
+
+    Parameters
+    ----------
+    append
+        Function that writes the next entries, uint64: `COLUMN_CHUNK` of them, fewer at the end.
+        They may be overwritten afterwards.
+    """
+
+    def __init__(self, append: Callable[[npt.NDArray[np.uint64]], None]) -> None:
+        self._append = append
+        self._rows_at_ms = np.empty(COLUMN_CHUNK, dtype=np.uint64)
+        self._ms = 0
+        self._n = 0
+
+    def add(self, t: Int64Array) -> None:
+        """Add an entry for each millisecond up to the last of the next timestamps, at least one.
+
+        Written in whole chunks: a pause of a day is 86.4 million entries.
+        """
+        stop = int(t[-1]) // 1000 + 1
+        while self._ms < stop:
+            filled = self._ms % COLUMN_CHUNK
+            until = min(self._ms - filled + COLUMN_CHUNK, stop)
+            edges = np.arange(self._ms, until, dtype=np.int64) * 1000
+            rows = self._n + np.searchsorted(t, edges)
+            self._rows_at_ms[filled : filled + len(rows)] = rows
+            self._ms = until
+            if until % COLUMN_CHUNK == 0:
+                self._append(self._rows_at_ms)
+        self._n += len(t)
+
+    def finish(self) -> None:
+        """Write what is left. Call once, at the end."""
+        filled = self._ms % COLUMN_CHUNK
+        self._rows_at_ms[filled] = self._n
+        self._append(self._rows_at_ms[: filled + 1])
 
 
 class EventsStoreWriter:
@@ -67,13 +108,10 @@ class EventsStoreWriter:
         self._file = file
         self._sensor = sensor
         self._columns = [hdf5.add(file, EVENTS[f"events/{name}"]) for name in "txyp"]
-        self._pending: deque[Events] = deque()
-        self._pending_rows = 0
+        self._pending = Waiting()
         self._side: dict[str, h5py.Dataset] = {}
-        self._ms_to_idx = hdf5.add(file, EVENTS["ms_to_idx"])
-        self._rows_at_ms = np.empty(COLUMN_CHUNK, dtype=np.uint64)
-        self._ms = 0
-        self._flushed = 0
+        ms_to_idx = hdf5.add(file, EVENTS["ms_to_idx"])
+        self._index = TimeIndex(lambda rows: hdf5.append(ms_to_idx, rows))
         self.n = 0
         self.n_on = 0
         self.t_stop_us = 0
@@ -115,11 +153,8 @@ class EventsStoreWriter:
             What is end to end in the store: recordings of an archive, or the parts of one whose
             clock was reset; none for a single recording of one clock.
         """
-        self._flush(self._pending_rows)
-        # One entry per millisecond up to the last event's, then the number of events.
-        filled = self._ms % COLUMN_CHUNK
-        self._rows_at_ms[filled] = self.n
-        hdf5.append(self._ms_to_idx, self._rows_at_ms[: filled + 1])
+        self._flush(self._pending.rows)
+        self._index.finish()
         self._file.attrs["t_stop_us"] = self.t_stop_us
         for name in Member._fields if members else ():
             column = [getattr(member, name) for member in members]
@@ -135,44 +170,17 @@ class EventsStoreWriter:
         self.n += len(events)
         self.n_on += int(np.count_nonzero(events.p))
         self.t_stop_us = events.t_stop_us
-        self._pending.append(events)
-        self._pending_rows += len(events)
-        while self._pending_rows >= READ_ROWS:  # fixed, so that bytes do not depend on batches
+        self._pending.add(events)
+        while self._pending.rows >= READ_ROWS:  # fixed, so that bytes do not depend on batches
             self._flush(READ_ROWS)
 
     def _flush(self, rows: int) -> None:
         """Write the first `rows` pending events: whole chunks, except in the last call."""
-        parts: list[Events] = []
-        left = rows
-        while left:
-            first = self._pending.popleft()
-            if len(first) > left:
-                self._pending.appendleft(first[left:])
-                first = first[:left]
-            parts.append(first)
-            left -= len(first)
+        parts = self._pending.take(rows)
         for dataset, name in zip(self._columns, "txyp", strict=True):
             self._file.columns.append(dataset, [getattr(part, name) for part in parts])
             for part in parts if name == "t" else ():
-                self._index(part.t)
-        self._pending_rows -= rows
-
-    def _index(self, t: Int64Array) -> None:
-        """Add an entry for each millisecond up to the last of the next timestamps.
-
-        Written in whole chunks: a pause of a day is 86.4 million entries.
-        """
-        stop = int(t[-1]) // 1000 + 1
-        while self._ms < stop:
-            filled = self._ms % COLUMN_CHUNK
-            until = min(self._ms - filled + COLUMN_CHUNK, stop)
-            edges = np.arange(self._ms, until, dtype=np.int64) * 1000
-            rows = self._flushed + np.searchsorted(t, edges)
-            self._rows_at_ms[filled : filled + len(rows)] = rows
-            self._ms = until
-            if until % COLUMN_CHUNK == 0:
-                hdf5.append(self._ms_to_idx, self._rows_at_ms)
-        self._flushed += len(t)
+                self._index.add(part.t)
 
     def _write_side(self, group: str, **columns: npt.NDArray[Any]) -> None:
         for name, rows in columns.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+from typing import Any
 
 import deflate
 import h5py
@@ -106,6 +108,37 @@ def deflated(raw: bytes | memoryview, size: int, level: int, *, shuffle: bool = 
     if shuffle and size > 1:
         raw = np.frombuffer(raw, dtype=np.uint8).reshape(-1, size).T.tobytes()
     return bytes(deflate.zlib_compress(raw, level))
+
+
+_BLOSC_HEAD = struct.Struct("<BBBBIIIII")
+_BLOSC_ZSTD = 5  # as a data set says it; in a chunk it is 4
+_BLOSC_LEVEL = 1
+_SHUFFLED, _STORED, _ONE_STREAM, _OF_ZSTD = 1, 2, 16, 4 << 5
+
+
+def blosc_parameters(size: int, chunk_bytes: int) -> tuple[int, ...]:
+    """Return what a data set says of the filter Blosc; `size` of an element, bytes."""
+    return 2, 2, size, chunk_bytes, _BLOSC_LEVEL, _SHUFFLED, _BLOSC_ZSTD
+
+
+def blosc_zstd(values: npt.NDArray[Any]) -> bytes:
+    """Return a chunk of values, (n,), in the format of Blosc 1: bytes shuffled, then Zstandard.
+
+    It is one block of one stream, which has a checksum. Blosc's own library is not asked: its bytes
+    depend on how many threads it has.
+
+    Source: Blosc's README_CHUNK_FORMAT for version 1.
+    """
+    size, plain = values.itemsize, values.nbytes
+    planes = values.view(np.uint8).reshape(-1, size).T.tobytes() if size > 1 else values.tobytes()
+    packed = zstandard.ZstdCompressor(level=_BLOSC_LEVEL, write_checksum=True).compress(planes)
+    flags = _ONE_STREAM | _OF_ZSTD | (_SHUFFLED if size > 1 else 0)
+    total = _BLOSC_HEAD.size + len(packed)
+    if total >= _BLOSC_HEAD.size - 8 + plain:  # as it is, without the place and size of a block
+        head = _BLOSC_HEAD.pack(2, 1, flags | _STORED, size, plain, plain, plain + 16, 0, 0)
+        return head[:16] + values.tobytes()
+    head = _BLOSC_HEAD.pack(2, 1, flags, size, plain, plain, total, 20, len(packed))
+    return head + packed
 
 
 def decompress_into(chunk: bytes, to: npt.NDArray[np.uint8]) -> None:

@@ -7,9 +7,10 @@ npz        a zip file of npy files; an array's name is its member's without ``.n
            stored or deflated
 =========  ========================================================================================
 
-`columns` says which names and numbers arrays and fields may have; others are ignored. An array of
-two dimensions does not say which column is which: that must be declared (`declared`). Python
-objects (pickle) could run code from the file: they are never loaded.
+`columns` says which names and numbers arrays and fields may have; others are ignored, but for
+``height`` and ``width`` of an npz, which state the sensor's size if both are whole numbers. An
+array of two dimensions does not say which column is which: that must be declared (`declared`).
+Python objects (pickle) could run code from the file: they are never loaded.
 
 Sources: numpy.lib.format; https://numpy.org/doc/stable/reference/generated/numpy.savez.html.
 """
@@ -29,7 +30,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import RecordingError, words_of
+from evreel.errors import CodingError, EventsError, RecordingError, words_of
 from evreel.events import Sensor
 from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
@@ -213,7 +214,32 @@ class NpzRecording(ColumnsRecording):
             self._picked.append((k, field))
         if said is not None and said.columns["t"].shift_name:
             self._added_us = self._number(archive, members, said.columns["t"])
-        return said.sensor if said is not None and self._given is None else None
+        declared = said.sensor if said is not None and self._given is None else None
+        return declared or self._stated_size(archive, members)
+
+    def _stated_size(
+        self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
+    ) -> Sensor | None:
+        """Return the size that arrays height and width state; None if they are something else."""
+        found = []
+        for name in Sensor._fields:
+            if name not in members:
+                return None
+            try:
+                head, stream = self._array(archive, name, members[name], _unfit_number)
+            except CodingError:
+                return None
+            with stream:
+                values, problem = _read(stream, head.dtype, 1)
+            if problem is not None:
+                self._fail(f"array {name}: {problem}", self._place(members[name]), hint=_AGAIN)
+            if head.dtype.kind not in "iu":
+                return None
+            found.append(int(values[0]))
+        try:
+            return Sensor.checked(*found)
+        except EventsError as error:
+            self._fail(error.problem, self._place(members[Sensor._fields[0]]), hint=_AGAIN)
 
     def _by_name(
         self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]

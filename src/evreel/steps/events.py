@@ -114,7 +114,7 @@ def events(
     hot = None
     size = _size(sensor)
     threads = checked_threads(threads)
-    decoding = _decoding(threads)
+    decoding = decoding_threads(threads)
     if members is None and settings.columns is None and folder_of(recording) is not None:
         raise UsageError(
             "is a folder, not a recording",
@@ -227,7 +227,7 @@ def events(
     return repairs
 
 
-def _decoding(threads: int) -> int:
+def decoding_threads(threads: int) -> int:
     """Return how many of all threads decode, which takes up to a third of the time."""
     return max(1, threads // 3)
 
@@ -450,7 +450,7 @@ def _in_memory(
         stream=stream,
         sensor=_size(sensor),
         reading=reading,
-        threads=_decoding(threads),
+        threads=decoding_threads(threads),
     ) as source:
         found = read_at_most(source, most, threads=threads, progress=progress)
         if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +15,13 @@ from evreel.dataset.settings import AnnotateSettings, EventsSettings
 from evreel.errors import AnnotationError, LayoutError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
 from evreel.layout import BOXES_SUFFIX
-from evreel.outputs import Progress, atomic, scratch_path, silent
-from evreel.provenance import content_sha256, sha256
+from evreel.outputs import Progress, atomic, refused, scratch_path, silent
+from evreel.provenance import canonical_json, content_sha256, sha256
 from evreel.recordings.open import FORMATS, STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
 from evreel.steps.common import LOG
-from evreel.steps.events import events
+from evreel.steps.events import decoding_threads, events
 
 if TYPE_CHECKING:
     from evreel.exports.exported import Exported
@@ -52,6 +52,7 @@ def export(
     outlines: bool = False,
     rvt: RvtSettings | None = None,
     sensor: str | None = None,
+    threads: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
     """Write slices, a release, an annotation or recordings in the layout of another tool.
@@ -66,8 +67,8 @@ def export(
     output
         The folder to make, or the file of a layout of events; it must not exist.
     layout
-        ``aermanager``, ``cvat``, ``coco``, ``mot``, ``yolo``, ``dsec-det``, ``prophesee`` or
-        ``rvt``. Or, of a recording or an events store alone, ``metavision``: Metavision's HDF5.
+        One of `evreel.exports.layouts.LAYOUTS`; or, of a recording or an events store alone, of
+        `evreel.exports.layouts.EVENT_LAYOUTS`.
     clock
         The clock of the annotated frames: needed for an annotation, and for slices whose frames
         are not regular. A release has it.
@@ -91,12 +92,15 @@ def export(
     sensor
         Size of recordings that do not state it, as ``WIDTHxHEIGHT`` px; for ``rvt`` and layouts of
         events. For ``rvt``, None takes that of the data set whose rules are applied.
+    threads
+        How many write a layout of events; None: one per core. Bytes do not depend on it.
     progress
         Told of each window of ``rvt``, and of events.
 
     Returns
     -------
-    What the layout cannot hold: sentence → how often. ``export.json`` in a folder has it too.
+    What the layout cannot hold: sentence → how often. ``export.json`` in a folder has it too, and a
+    file with the events of a recording, if it has room for it.
 
     Raises
     ------
@@ -113,13 +117,15 @@ def export(
         beside: dict[str, object] = {"clock": clock, "store": store, "pictures": pictures}
         beside |= {"boxes": boxes, "labels": labels, "name": name, "task": task, "rvt": rvt}
         beside["outlines"] = outlines or None
-        return _export_events(source, output, layout, sensor, progress, **beside)
+        return _export_events(source, output, layout, sensor, threads, progress, **beside)
     if layout not in LAYOUTS:
         known = ", ".join((*LAYOUTS, *EVENT_LAYOUTS))
         raise UsageError(f"layout {layout!r} is not one of {known}")
     if outlines and layout != "yolo":
         raise UsageError("outlines are a choice of the layout yolo alone")
     of_boxes = LAYOUTS[layout].of_boxes
+    if threads is not None:
+        raise UsageError(f"threads go with {', '.join(EVENT_LAYOUTS)} alone, not with {layout}")
     if not of_boxes and (rvt is not None or sensor is not None):
         raise UsageError(f"settings of the layout rvt do not go with {layout}")
     if of_boxes and (rvt is None or rvt.filter is None):
@@ -186,14 +192,13 @@ def export(
         without = "boxes" if of_boxes else "an annotation"
         lost[f"recordings without {without}, left out"] += n_without
         held = {what: int(n) for what, n in lost.items() if n}
-        record = {
-            "evreel_version": __version__,
-            "layout": layout,
-            "recordings": [item.id for item in chosen],
-            "inputs": inputs,
-            "not_held": held,
+        record = _record(
+            layout,
+            recordings=[item.id for item in chosen],
+            inputs=inputs,
+            not_held=held,
             **({"remarks": dict(remarks)} if remarks else {}),
-        }
+        )
         text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
         (scratch / RECORD).write_text(text, encoding="utf-8", newline="\n")
     LOG.info(
@@ -204,6 +209,11 @@ def export(
     for what, n in remarks.items():
         LOG.info("%s: has %d %s", output.name, n, what)
     return held
+
+
+def _record(layout: str, **more: object) -> dict[str, object]:
+    """Return what an export says of itself."""
+    return {"evreel_version": __version__, "layout": layout, **more}
 
 
 def _check_new(output: Path, kind: str) -> None:
@@ -218,6 +228,7 @@ def _export_events(
     output: Path,
     layout: str,
     sensor: str | None,
+    threads: int | None,
     progress: Progress,
     **given: object,
 ) -> dict[str, int]:
@@ -238,13 +249,26 @@ def _export_events(
             hint="Give a recording or an events store. A release has stores in events/.",
         )
     size = None if sensor is None else Sensor.parse(sensor)
+    threads = checked_threads(threads)
+    decoding = decoding_threads(threads)
     with (
-        open_recording(source, sensor=size) as recording,
-        Crew(checked_threads(None)) as crew,
+        open_recording(source, sensor=size, threads=decoding) as recording,
+        Crew(threads - decoding + 1) as crew,
         atomic(output, inputs=[source]) as (scratch,),
     ):
-        held = EVENT_LAYOUTS[layout](recording, scratch, crew=crew, progress=progress)
-    lost = {what: int(n) for what, n in held.items() if n}
+        writer = EVENT_LAYOUTS[layout]
+        digest = crew.sha256(source) if writer.noted else None
+
+        def note(not_held: Mapping[str, int]) -> str:
+            assert digest is not None
+            inputs = {"source": digest.result()}
+            return canonical_json(_record(layout, inputs=inputs, not_held=not_held))
+
+        more = {"note": note} if writer.noted else {}
+        try:
+            lost = dict(writer.write(recording, scratch, crew=crew, progress=progress, **more))
+        except OSError as error:
+            raise refused(output, error) from error
     for what, n in lost.items():
         LOG.warning("%s: does not hold: %d %s", output.name, n, what)
     return lost

@@ -106,6 +106,7 @@ def other_files() -> list[File]:
         made.npz(**columns),
         made.npz(True, **columns),
         made.npz(True, **floats, label=np.array(3)),
+        made.npz(**columns, height=np.array(SENSOR.height), width=np.array(SENSOR.width)),
         made.npy(made.records(rows)),
         made.npy(made.records(rows, [(name, ">f8") for name in "txyp"])),
         made.asl(rows),

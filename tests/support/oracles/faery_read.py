@@ -1,4 +1,4 @@
-"""Read a RAW or DAT file with faery: ``faery_read.py FILE OUT.npz``.
+"""Read a file of events, of any format that it knows, with faery: ``faery_read.py FILE OUT.npz``.
 
 A process of its own, to be run with a timeout: faery's decoder is native code.
 """

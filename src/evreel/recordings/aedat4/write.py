@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from xml.sax.saxutils import escape
 
 import lz4.frame
@@ -17,7 +18,7 @@ import numpy.typing as npt
 import zstandard
 
 from evreel.errors import EventsError, UsageError
-from evreel.events import Batch, Events, Imu, Sensor, Triggers
+from evreel.events import Batch, Events, Imu, Sensor, Triggers, Waiting
 from evreel.recordings.aedat4.flatbuffer import I64, tables_flatbuffer, vector_head
 from evreel.recordings.aedat4.packets import (
     COMPRESSIONS,
@@ -31,10 +32,14 @@ from evreel.recordings.aedat4.packets import (
 )
 from evreel.recordings.aedat4.side import SIDE_ROWS, edges
 from evreel.recordings.jumps import PAUSE_US
+from evreel.threads import Crew, Task
 from evreel.timebase import Int64Array
 
 _HEADER_HEAD = struct.Struct("<II4s6x5HiiIqI")
 _TABLE_AT_OFFSET = len(MAGIC) + 40  # where a header made here holds the position of the table
+_TASK_BYTES = 1 << 20
+"""Bytes of the packets that a task compresses: waking a thread takes as long as a small one."""
+_MORE_AHEAD = 4  # tasks beside one per thread
 
 
 class Aedat4Writer:
@@ -61,6 +66,8 @@ class Aedat4Writer:
         Events in each packet but the last.
     side
         Which side streams the header announces: `Triggers`, `Imu` or both.
+    crew
+        Threads that compress; None: the calling one. Bytes do not depend on it.
 
     Raises
     ------
@@ -94,6 +101,7 @@ class Aedat4Writer:
         source: str = "evreel",
         events_per_packet: int = 10_000,
         side: Collection[type[Triggers] | type[Imu]] = (),
+        crew: Crew | None = None,
     ) -> None:
         if compression not in ("none", "lz4", "zstd"):
             raise UsageError(f"compression {compression!r} is not one of none, lz4, zstd")
@@ -108,11 +116,12 @@ class Aedat4Writer:
         self._t_offset = t_offset
         self._events_per_packet = events_per_packet
         self._compression = COMPRESSIONS.index(compression.upper())
-        self._zstd = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self._crew = Crew() if crew is None else crew
+        self._begun: deque[Task[list[_Packet]]] = deque()
         self._streams: dict[type[Batch], _WrittenStream] = {
             kind: stream for kind, stream in _WRITTEN.items() if kind in (Events, *side)
         }
-        self._pending = np.empty(0, EVENT)
+        self._pending = Waiting()
         self._last: int | None = None
         self._rows = array("q")  # five numbers a packet: an hour may have millions of these
         self.path = Path(path)
@@ -164,17 +173,29 @@ class Aedat4Writer:
         if gap > PAUSE_US:
             raise EventsError(f"{gap} µs pass between two events; the limit is {PAUSE_US}")
         self._last = int(t[-1])
-        new = np.zeros(len(events), EVENT)
-        new["t"], new["x"], new["y"], new["p"] = t, events.x, events.y, events.p
-        rows = np.concatenate([self._pending, new])
-        whole = len(rows) - len(rows) % self._events_per_packet
-        for first in range(0, whole, self._events_per_packet):
-            self._write_event_packet(rows[first : first + self._events_per_packet])
-        self._pending = rows[whole:].copy()
+        self._pending.add(events)
+        whole = self._pending.rows - self._pending.rows % self._events_per_packet
+        at_once = max(1, _TASK_BYTES // (EVENT.itemsize * self._events_per_packet))
+        while whole:
+            rows = min(whole, at_once * self._events_per_packet)
+            self._begin(self._event_packets, self._pending.take(rows))
+            whole -= rows
 
-    def _write_event_packet(self, rows: npt.NDArray[Any]) -> None:
-        content = vector_head("EVTS", len(rows), rows.nbytes) + rows.tobytes()
-        self._write_packet(Events, content, rows["t"])
+    def _event_packets(self, parts: list[Events]) -> list[_Packet]:
+        """Return the packets of events, the last of which may have fewer."""
+        rows = np.zeros(sum(map(len, parts)), EVENT)
+        at = 0
+        for part in parts:
+            new = rows[at : at + len(part)]
+            new["t"] = part.t + self._t_offset
+            new["x"], new["y"], new["p"] = part.x, part.y, part.p
+            at += len(part)
+        packets = []
+        for first in range(0, len(rows), self._events_per_packet):
+            cut = rows[first : first + self._events_per_packet]
+            content = vector_head("EVTS", len(cut), cut.nbytes) + cut.tobytes()
+            packets.append(self._packet(Events, content, cut["t"]))
+        return packets
 
     def _write_samples(
         self, kind: type[Batch], t_us: Int64Array, fields: list[npt.NDArray[Any]]
@@ -184,7 +205,7 @@ class Aedat4Writer:
             cut = slice(first, first + SIDE_ROWS)
             columns = [t[cut], *(field[cut] for field in fields)]
             content = tables_flatbuffer(self._streams[kind].kind, columns)
-            self._write_packet(kind, content, t[cut])
+            self._begin(lambda *packet: [self._packet(*packet)], kind, content, t[cut])
 
     def _stamps(self, t_us: Int64Array) -> Int64Array:
         """Return timestamps on the camera's clock."""
@@ -193,25 +214,39 @@ class Aedat4Writer:
             raise EventsError(f"a timestamp is not within [{low}, {high}) µs")
         return t_us + self._t_offset
 
-    def _write_packet(self, kind: type[Batch], content: bytes, t: Int64Array) -> None:
-        packed = self._packed(content)
+    def _begin(self, make: Callable[..., list[_Packet]], *arguments: Any) -> None:
+        """Let the crew make the next packets, and write the first ones that it was given."""
+        self._begun.append(self._crew.begin(make, *arguments))
+        self._write_begun(0 if self._crew.threads == 1 else self._crew.threads + _MORE_AHEAD)
+
+    def _packet(self, kind: type[Batch], content: bytes, t: Int64Array) -> _Packet:
         number = self._streams[kind].number
-        self._file.write(PACKET_HEAD.pack(number, len(packed)))
-        # Stream and size are a struct of two int32, written here as one number.
-        listed = self._file.tell(), number | len(packed) << 32, len(t), int(t[0]), int(t[-1])
-        self._rows.extend(listed)
-        self._file.write(packed)
+        return _Packet(number, self._packed(content), len(t), int(t[0]), int(t[-1]))
 
     def _packed(self, content: bytes) -> bytes:
         method = COMPRESSIONS[self._compression]
         if method == "LZ4":
             packed: bytes = lz4.frame.compress(content)
             return packed
-        return self._zstd.compress(content) if method == "ZSTD" else content
+        if method == "ZSTD":  # one each, because threads cannot share one
+            return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(content)
+        return content
+
+    def _write_begun(self, left: int) -> None:
+        """Write packets in order until this many tasks are left."""
+        while len(self._begun) > left:
+            for packet in self._begun.popleft().result():
+                size = len(packet.packed)
+                self._file.write(PACKET_HEAD.pack(packet.stream, size))
+                # Stream and size are a struct of two int32, written here as one number.
+                place = self._file.tell(), packet.stream | size << 32
+                self._rows.extend((*place, packet.rows, packet.first_us, packet.last_us))
+                self._file.write(packet.packed)
 
     def _finish(self) -> None:
-        if len(self._pending):
-            self._write_event_packet(self._pending)
+        if self._pending.rows:
+            self._begin(self._event_packets, self._pending.take(self._pending.rows))
+        self._write_begun(0)
         table_at = self._file.tell()
         columns = np.array(self._rows, np.int64).reshape(-1, 5).T
         self._file.write(self._packed(tables_flatbuffer("FTAB", list(columns))))
@@ -244,6 +279,16 @@ class Aedat4Writer:
                 "        </node>",
             ]
         return "\n".join([*lines, "    </node>", "</dv>", ""])
+
+
+class _Packet(NamedTuple):
+    """A packet to be written: its stream and bytes, its rows, and their times on the clock, µs."""
+
+    stream: int
+    packed: bytes
+    rows: int
+    first_us: int
+    last_us: int
 
 
 @dataclass(frozen=True)
