@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import urllib.parse
+import zlib
 from pathlib import Path
 
 import pytest
 
+from evreel import steps
 from evreel.acquire import fetch, read_source
+from evreel.acquire.sums import Sums, Tally
 from evreel.errors import EvreelError, SourceError, UsageError
 from evreel.outputs import SCRATCH, atomic, start_run
 from support import shared_file
 from support.webserver import CONTENT, MD5, PAGE, POINTER, SHA256
 
 OTHER = "0" * 32
+CRC32 = f"{zlib.crc32(CONTENT):08x}"
 
 
 @pytest.fixture
@@ -268,6 +272,54 @@ def test_sums__must_both_match_if_both_are_given(tmp_path, recording):
 def test_sha256__that_is_malformed_is_refused(tmp_path, recording):
     message = refusal(recording, tmp_path / "out", UsageError, sha256=MD5)
     assert f"sha256 {MD5!r} is not 64 hexadecimal digits; it looks like an MD5" in message
+
+
+def test_crc32__is_that_of_zip_and_gzip():
+    """The published check value of CRC-32/ISO-HDLC; of no bytes; and with a leading zero."""
+    for data, crc32 in ((b"123456789", "cbf43926"), (b"", "00000000"), (b"g", "01d41b76")):
+        tally = Tally(Sums(crc32=crc32))
+        for k in range(len(data)):
+            tally.update(data[k : k + 1])
+        assert tally.received().crc32 == crc32
+    assert Tally(Sums(md5=MD5)).received().crc32 is None
+
+
+def test_crc32__must_match_alone_and_beside_others(tmp_path, recording):
+    got = fetch(recording, tmp_path / "link", crc32=CRC32.upper(), md5=MD5, sha256=SHA256)
+    assert (got.md5, got.sha256, got.crc32) == (MD5, SHA256, CRC32)
+    fetch(recording, tmp_path / "again", crc32=CRC32)
+    out = tmp_path / "out"
+    said = f"crc32 is {CRC32} (2,304,000 bytes), expected 00000000: it is another version"
+    assert said in refusal(recording, out, crc32="00000000")
+    message = refusal(recording, out, md5=MD5, crc32="00000000")
+    assert "its md5 is right, so the two given belong to different files" in message
+    message = refusal(recording, out, UsageError, crc32=MD5)
+    assert f"crc32 {MD5!r} is not 8 hexadecimal digits; it looks like an MD5" in message
+    assert "from crc32, or leave it out" in message
+    message = refusal(recording, out, UsageError, md5=CRC32)
+    assert "it looks like a CRC-32" in message
+
+
+def test_crc32__alone_is_weak_and_beside_a_better_sum_is_not():
+    assert [Sums(crc32=CRC32).are_weak, Sums(MD5, crc32=CRC32).are_weak] == [True, False]
+    assert [Sums().are_weak, Sums(sha256=SHA256).are_weak] == [False, False]
+    assert [bool(Sums()), bool(Sums(crc32=CRC32))] == [False, True]
+
+
+def test_crc32__of_a_folder_is_refused(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.bin").write_bytes(b"a")
+    with pytest.raises(SourceError, match="is a folder, for which a crc32 is given"):
+        fetch(tmp_path / "raw", tmp_path / "got.folder", crc32=CRC32)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_crc32__alone_is_named_as_weak_in_the_log(tmp_path, recording, caplog):
+    caplog.set_level("INFO", logger="evreel")
+    said = "verified by its CRC-32 alone, a weak sum: it shows damage, and no file that somebody"
+    for name, sums in (("a", {"crc32": CRC32}), ("b", {"crc32": CRC32, "md5": MD5}), ("c", {})):
+        steps.acquire(str(recording), tmp_path / name, **sums)
+        assert (f"{name}: {said}" in caplog.text) == (name == "a")
 
 
 def test_size__that_differs_is_refused(tmp_path, recording):

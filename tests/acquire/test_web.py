@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import errno
 import fcntl
+import functools
 import hashlib
 import logging
 import os
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +27,7 @@ import pytest
 
 from evreel import steps
 from evreel.acquire import DOWNLOADS, Patience, fetch
+from evreel.acquire.web import RequestError, _redirect
 from evreel.errors import EvreelError, SourceError
 from evreel.outputs import RUN, atomic, start_run
 from support.webserver import CHANGED, CONTENT, HALF, MD5, SHA256, running
@@ -126,6 +129,28 @@ def test_url__follows_a_redirect_to_another_web_address(tmp_path, server, patien
     got = fetch(f"{server.url}/to:{server.url}/park", tmp_path / "got", patience=patience)
     assert got.md5 == MD5
     assert server.ranges() == [None, None, REST, REST], "each request goes by the redirect"
+
+
+def test_crc32__alone_does_not_continue_what_came_from_another_address(server, refusal):
+    """Another file may have the same; with an MD5, one address continues what another began."""
+    few = Patience(attempts=1, sleep=lambda _: None, most_attempts=1)
+    for sums, asks in (({"crc32": "0" * 8}, None), ({"md5": OTHER}, REST)):
+        server.seen.clear()
+        server.script |= {"a": ["cut"], "b": ["whole"]}
+        refusal(f"{server.url}/a", patience=few, **sums)
+        refusal(f"{server.url}/b", patience=few, **sums)
+        assert server.ranges()[:2] == [None, asks]
+
+
+@pytest.mark.parametrize("strongly", [True, False])
+def test_redirect__from_https_to_http_needs_more_than_a_crc32(strongly):
+    answer = SimpleNamespace(status=302, headers={"Location": "http://b.org/park"})
+    ask = functools.partial(_redirect, answer, "https://a.org/park")
+    if strongly:
+        assert ask(strongly=True) == "http://b.org/park"
+    else:
+        with pytest.raises(RequestError, match="where anybody on the way can change the file"):
+            ask(strongly=False)
 
 
 @pytest.mark.parametrize("target", ["ftp://127.0.0.1/x", "file:///etc/hostname", "data:,x"])
@@ -252,6 +277,7 @@ def test_cut__continues_where_it_was_cut(tmp_path, server, patience, waits):
     assert waits == [1]
 
 
+WEAK = {"crc32": f"{zlib.crc32(CONTENT):08x}"}
 SUM = {"md5": MD5}
 END = f"bytes={len(CONTENT)}-"
 
@@ -266,6 +292,7 @@ END = f"bytes={len(CONTENT)}-"
         # A sum tells in the end.
         (["cut"], SUM, {}, [None, REST]),
         (["cut", "wrong_rest"], SUM, {}, [None, REST, None]),
+        (["cut", "wrong_rest"], WEAK, {}, [None, REST, None]),
         # Part of a whole that is not told is taken; what was not asked for is not glued.
         (["cut", "star_total"], {}, None, [None, REST]),
         (["cut", "other_part"], {}, None, [None, REST, None]),

@@ -435,10 +435,11 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"id": "two"}, "line 3: id: 'two' is duplicated; it is also at line 2"),
         ({"id": ""}, "line 2: id is missing (Name of the recording"),
         ({"md5": "12"}, "line 2: md5: '12' is not of the form"),
-        ({"md5": ""}, "line 2: md5 or sha256 of the source is needed; neither is given"),
+        ({"md5": ""}, "line 2: md5, sha256 or crc32 of the source is needed; none is given"),
+        ({"crc32": "0" * 7}, "line 2: crc32: '0000000' is not of the form"),
         (
             {"md5": "", "source": "gestures/"},
-            "neither is given; 'gestures' does not exist: a folder needs none",
+            "none is given; 'gestures' does not exist: a folder needs none",
         ),
         (
             {"sha256": "0" * 32},

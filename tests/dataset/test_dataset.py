@@ -34,6 +34,7 @@ def test_source__of_a_recording_is_its_file_with_what_the_table_says_of_it():
         "source": "raw/a.raw",
         "md5": SUM,
         "sha256": None,
+        "crc32": None,
         "size_bytes": 12,
         "page": None,  # a local file is not downloaded from a page
     }

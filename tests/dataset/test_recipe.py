@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from evreel.dataset.recipe import (
     with_local,
 )
 from evreel.dataset.settings import Config
+from evreel.errors import SourceError
 from evreel.settings import all_contradictions, read
 from support.dataset import CONFIG
 
+making = importlib.import_module("evreel.steps.recipe")
 SUMS = ["0123456789abcdef" * 2, "fedcba9876543210" * 2]
 
 
@@ -118,6 +121,19 @@ def test_needed__is_each_file_once_and_becomes_local_where_it_is_found(dataset):
     assert sources["too"] == "recordings/0/d.zip!z.raw"
     assert sources["web"] == "recordings/w"
     assert sources["one"].startswith("manual:")
+
+
+def test_needed__of_which_only_a_crc32_is_known_is_the_file_that_has_it(tmp_path):
+    (tmp_path / "w.raw").write_bytes(b"123456789")
+    row = {"id": "w", "source": "manual:w.raw", "crc32": "CBF43926"}
+    [one] = needed_by([row])
+    assert one.strongest_sum == ("CRC-32", "cbf43926")
+    assert making._found([one], tmp_path) == {"manual:w.raw": tmp_path / "w.raw"}
+    (tmp_path / "w.raw").write_bytes(b"12345678")
+    with pytest.raises(SourceError, match="its CRC-32 is 9ae0daaf, expected cbf43926"):
+        making._found([one], tmp_path)
+    [better] = needed_by([row | {"md5": "0" * 32}])
+    assert better.strongest_sum == ("MD5", "0" * 32)
 
 
 @pytest.mark.parametrize("other", [{"anonymous": True}, {"include": ["anonymous_annotations"]}])

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from evreel.dataset import stated as module
 from evreel.dataset.config import read_config
 from evreel.dataset.dataset import DataSet
+from evreel.dataset.inputs import changed_source
 from evreel.dataset.job_records import INCOMPLETE
 from evreel.dataset.memory import Digests, Memory
 from evreel.dataset.notes import ACQUIRED, Notes, Stated
+from evreel.dataset.settings import Config
 from evreel.dataset.stated import (
     as_recorded_now,
     restore_links,
@@ -23,11 +26,12 @@ from evreel.dataset.stated import (
     settled_member,
     verified,
 )
+from evreel.settings import read
 from support.dataset import CONFIG, write_table
 
 DATA = b"events"
 MD5, SHA256 = hashlib.md5(DATA).hexdigest(), hashlib.sha256(DATA).hexdigest()
-OTHER = "0" * 32
+OTHER, CRC32 = "0" * 32, f"{zlib.crc32(DATA):08x}"
 
 
 @pytest.fixture
@@ -47,7 +51,7 @@ def recorded(stated, **more):
         "'one.raw'",
         "1",
         "None",
-        repr({**stated._asdict(), "changed": None, "again": False} | more),
+        repr({**stated.plain(), "changed": None, "again": False} | more),
     ]
 
 
@@ -75,7 +79,7 @@ def acquired(request, folder):
 
 
 def as_recorded(stated):
-    return {**stated._asdict(), "changed": None, "again": False}
+    return {**stated.plain(), "changed": None, "again": False}
 
 
 TRUE = [
@@ -182,6 +186,53 @@ def test_file__is_read_only_for_a_digest_that_no_job_knows(acquired, folder, mon
     assert acquired(Stated(MD5), then, known=lambda _: Digests(MD5, SHA256)) == as_recorded(then)
 
 
+@pytest.mark.parametrize("found", [None, Stated(MD5, None, 6), Stated(MD5, None, 6, CRC32)])
+def test_crc32__is_a_statement_as_the_others_are(acquired, found):
+    weak, wrong = Stated(crc32=CRC32), Stated(crc32="0" * 8)
+    assert acquired(weak, weak, found) == as_recorded(weak)
+    assert acquired(Stated(crc32=CRC32.upper()), weak, found) == as_recorded(weak)
+    assert acquired(Stated(MD5, crc32=CRC32), weak, found) == as_recorded(weak)
+    assert acquired(weak, Stated(MD5), found) == as_recorded(Stated(MD5)), "it is added"
+    assert acquired(wrong, weak, found)["crc32"] == "0" * 8
+    assert acquired(Stated(OTHER), weak, found)["md5"] == OTHER
+
+
+def test_statement__of_a_version_without_crc32_is_of_the_form_that_it_had():
+    assert "crc32" not in Stated(MD5).plain()
+    assert Stated(crc32=CRC32).plain()["crc32"] == CRC32
+
+
+def test_source__that_is_another_with_the_same_crc32_is_acquired_again(folder):
+    """Four bytes at the end give other content any CRC-32: it is weak."""
+    forged = with_crc32(b"others", int(CRC32, 16))
+    assert f"{zlib.crc32(forged):08x}" == CRC32
+    (folder / "got.raw").symlink_to("one.raw")
+    weak = Stated(crc32=CRC32)
+    Notes(ACQUIRED).write("got.raw", Stated(MD5, None, 6, CRC32))
+    later = time.time_ns() + 10**10
+    for data, says in ((DATA, None), (forged, hashlib.md5(forged).hexdigest())):
+        (folder / "one.raw").write_bytes(data)
+        os.utime("one.raw", ns=(later, later))
+        found = changed_source("got.raw", of(weak), Memory())
+        assert found == (says and f"md5 {says}, sha256 {hashlib.sha256(data).hexdigest()}")
+
+
+def with_crc32(data, crc32):
+    """Return data with four bytes more, so that it has this CRC-32: its table, read backwards."""
+    table = [zlib.crc32(bytes([k]), 0xFFFFFFFF) ^ 0xFFFFFFFF for k in range(256)]
+    rows = {value >> 24: k for k, value in enumerate(table)}
+    state, indices = crc32 ^ 0xFFFFFFFF, []
+    for _ in range(4):
+        k = rows[state >> 24]
+        indices.append(k)
+        state = (state ^ table[k]) << 8 & 0xFFFFFFFF
+    now, more = zlib.crc32(data) ^ 0xFFFFFFFF, b""
+    for k in reversed(indices):
+        more += bytes([(now ^ k) & 0xFF])
+        now = now >> 8 ^ table[k]
+    return data + more
+
+
 def test_note__is_of_its_file_alone_and_may_be_gone(folder):
     notes, found = Notes("notes"), Stated(MD5, None, 6)
     notes.write("a.raw", found)
@@ -244,6 +295,19 @@ def test_archive__stays_under_its_name_when_another_digest_of_it_is_stated(folde
         lambda path, stated: (stated.md5, path) == (MD5, f"results/archives/{of_sha256}"),
     )
     assert found == [of_sha256]
+
+
+def test_archive__of_which_only_a_crc32_is_known_is_called_by_it(folder):
+    cells = {"id": "a", "source": "many.zip!a.raw", "split": "train"}
+    weak, better = cells | {"crc32": CRC32.upper()}, cells | {"crc32": CRC32, "md5": MD5}
+    dataset = DataSet(read(Config, CONFIG), {"a": weak})
+    assert dataset.archive_of(weak) == f"{CRC32}-many.zip"
+    assert dataset.archive_of(better) == f"{MD5[:16]}-many.zip"
+    there = folder / "results" / "archives" / f"{CRC32}-many.zip"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    known = DataSet(dataset.config, {"a": better})
+    assert known.archive_of(better) == there.name, "it stays when a better sum is added"
 
 
 def test_rows__that_state_different_sums_of_an_archive_are_a_doubt(folder):

@@ -116,6 +116,17 @@ def test_build__keeps_what_is_known_of_each_recording(tmp_path):
     assert verify(folder) == []
 
 
+def test_manifest__says_of_which_recordings_only_a_crc32_is_known(tmp_path):
+    rows = {"park": {"split": "train", "crc32": "0" * 8}, "town": {"split": "val"}}
+    for better in ({}, {"md5": "0" * 32}, {"sha256": "0" * 64}, {"member_md5": "0" * 32}):
+        known = {"park": rows["park"] | better, "town": {"split": "val", **better}}
+        (tmp_path / f"{better}").mkdir()
+        folder = release(tmp_path / f"{better}", recordings=known)
+        told = read_manifest(folder).recordings
+        weak = [id_ for id_, row in told.items() if row.get("source_checksum") == "crc32"]
+        assert weak == ([] if better else ["park"])
+
+
 @pytest.mark.parametrize(
     ("town", "problem"),
     [

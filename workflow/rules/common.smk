@@ -684,7 +684,7 @@ def to_acquire_and_verify(name):
 def sums(wildcards):
     """Return the checksums that a job's recording has."""
     what = acquired(wildcards)
-    return {name: what.get(name) for name in ("md5", "sha256")}
+    return {name: what.get(name) for name in ("md5", "sha256", "crc32")}
 
 
 @functools.cache

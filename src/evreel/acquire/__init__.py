@@ -55,6 +55,7 @@ def fetch(
     *,
     md5: str | None = None,
     sha256: str | None = None,
+    crc32: str | None = None,
     size: int | None = None,
     member_md5: str | None = None,
     page: str | None = None,
@@ -75,6 +76,9 @@ def fetch(
     md5, sha256
         The source's checksums, 32 and 64 hexadecimal digits; if the source is an archive, those of
         the archive. None if unknown.
+    crc32
+        The source's CRC-32, 8 hexadecimal digits. It is weak: it shows accidents, and no file that
+        somebody changed. So alone, it does not allow a redirect from https to http.
     size
         Expected size of the source, bytes. A server that states another is not downloaded from.
     member_md5
@@ -120,7 +124,7 @@ def fetch(
     """
     parsed, destination = read_source(source), Path(destination)
     final = destination if final is None else Path(final)
-    sums, of_member = checked_sums(md5, sha256), checked_sums(member_md5)
+    sums, of_member = checked_sums(md5, sha256, crc32), checked_sums(member_md5)
     limits = limits or Limits()
     if of_member and not parsed.members:
         raise UsageError(

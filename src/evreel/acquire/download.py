@@ -136,7 +136,9 @@ def downloaded(
     """
     folder = scratch_folder(final).parent / DOWNLOADS
     named = [] if shared else [final.name]
-    known = [sums.md5 or "", sums.sha256 or ""] if sums else list(urls)
+    known = [sums.md5 or "", sums.sha256 or ""]
+    if sums.are_weak or not sums:  # other files may have the same
+        known = [*sums.known.values(), *urls]
     key = hashlib.sha256("\n".join([*known, *named]).encode()).hexdigest()[:32]
     path = folder / f"{key}.part"
     try:
@@ -464,7 +466,11 @@ def _ask(url: str, part: _Part, size: int | None, progress: Progress, patience: 
     """Ask once for what is missing and add what is received; return its encoding."""
     pace, begun = Pace(patience.timeout_s, patience.least_bytes_per_s), False
     try:
-        with request(url, part.headers(url), pace, checked=bool(part.sums)) as (answer, pieces):
+        checked, strongly = bool(part.sums), bool(part.sums) and not part.sums.are_weak
+        with request(url, part.headers(url), pace, checked=checked, strongly=strongly) as (
+            answer,
+            pieces,
+        ):
             if None not in (answer.total, size) and answer.total != size:
                 raise RequestError(
                     f"the server has {answer.total:,} bytes, expected {size:,}: it is another "

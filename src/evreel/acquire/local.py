@@ -54,6 +54,12 @@ def verify_folder(source: Path, sums: Sums, size: int | None) -> Listing:
     SourceError
         If it cannot be read, has another size or checksum, or changes meanwhile.
     """
+    if sums.crc32 is not None:
+        raise SourceError(
+            "is a folder, for which a crc32 is given: only files have one",
+            place=str(source),
+            hint="Leave it out. A folder needs no sum: it is judged by its content.",
+        )
     before = state_of(source)
     found = listing_of(source)
     for name, expected, got in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from evreel.outputs import Progress, silent
 PIECE_BYTES = 1 << 20
 _HEAD_BYTES = 512
 
-_DIGITS = {"md5": 32, "sha256": 64}
+_DIGITS = {"md5": 32, "sha256": 64, "crc32": 8}
+_PROGRAMS = {"md5": "md5sum", "sha256": "sha256sum", "crc32": "crc32"}
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _ANSWER = re.compile(rb"\s*(?:\{\s*\"|<\?xml[^>]*>\s*<Error\b)")
@@ -24,26 +26,42 @@ _ANSWER_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Sums:
-    """Expected checksums; if both are given, both must match.
+    """Expected checksums; all that are given must match.
 
     Parameters
     ----------
     md5, sha256
         Lowercase hexadecimal digits, None if unknown.
+    crc32
+        CRC-32 as zip and gzip have it (ISO-HDLC), 8 lowercase hexadecimal digits. It is weak: it
+        shows that bytes were damaged, cut or mixed up, but anybody can make other bytes that have
+        it.
     """
 
     md5: str | None = None
     sha256: str | None = None
+    crc32: str | None = None
 
     def __bool__(self) -> bool:
-        return self.md5 is not None or self.sha256 is not None
+        return bool(self.known)
 
     def __str__(self) -> str:
-        known = (("md5", self.md5), ("sha256", self.sha256))
-        return ", ".join(f"{name} {value}" for name, value in known if value)
+        return ", ".join(f"{name} {value}" for name, value in self.known.items())
+
+    @property
+    def known(self) -> dict[str, str]:
+        """Name → digits of those that are known."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    @property
+    def are_weak(self) -> bool:
+        """Whether they show accidents alone: there is a CRC-32 and nothing better."""
+        return {*self.known} == {"crc32"}
 
 
-def checked_sums(md5: str | None = None, sha256: str | None = None) -> Sums:
+def checked_sums(
+    md5: str | None = None, sha256: str | None = None, crc32: str | None = None
+) -> Sums:
     """Return checksums that a person wrote, checked for their form.
 
     Raises
@@ -51,7 +69,7 @@ def checked_sums(md5: str | None = None, sha256: str | None = None) -> Sums:
     UsageError
         If one of them is malformed.
     """
-    return Sums(_checked("md5", md5), _checked("sha256", sha256))
+    return Sums(_checked("md5", md5), _checked("sha256", sha256), _checked("crc32", crc32))
 
 
 def _checked(name: str, digest: str | None) -> str | None:
@@ -59,11 +77,12 @@ def _checked(name: str, digest: str | None) -> str | None:
         return None
     if re.fullmatch(f"[0-9A-Fa-f]{{{_DIGITS[name]}}}", digest):
         return digest.lower()
-    kinds = {32: "an MD5", 40: "a SHA-1", 64: "a SHA-256", 128: "a SHA-512"}
+    kinds = {8: "a CRC-32", 32: "an MD5", 40: "a SHA-1", 64: "a SHA-256", 128: "a SHA-512"}
     looks = f"; it looks like {kinds[len(digest)]}" if len(digest) in kinds else ""
+    program = _PROGRAMS[name]
     raise UsageError(
         f"{name} {digest!r} is not {_DIGITS[name]} hexadecimal digits{looks}",
-        hint=f"Copy the {name} from the data set's page or from {name}sum, or leave it out.",
+        hint=f"Copy the {name} from the data set's page or from {program}, or leave it out.",
     )
 
 
@@ -79,12 +98,15 @@ class Received:
         Bytes.
     head
         The first bytes.
+    crc32
+        8 lowercase hexadecimal digits; None if it was not requested.
     """
 
     md5: str
     sha256: str | None
     size: int
     head: bytes
+    crc32: str | None = None
 
 
 class Tally:
@@ -93,6 +115,7 @@ class Tally:
     def __init__(self, sums: Sums) -> None:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._sha256 = hashlib.sha256() if sums.sha256 else None
+        self._crc32 = 0 if sums.crc32 else None
         self.size = 0
         self._head = b""
 
@@ -101,6 +124,8 @@ class Tally:
         self._md5.update(piece)
         if self._sha256 is not None:
             self._sha256.update(piece)
+        if self._crc32 is not None:
+            self._crc32 = zlib.crc32(piece, self._crc32)
         if len(self._head) < _HEAD_BYTES:
             self._head += piece[: _HEAD_BYTES - len(self._head)]
         self.size += len(piece)
@@ -108,7 +133,8 @@ class Tally:
     def received(self) -> Received:
         """Return what was received so far."""
         sha256 = self._sha256.hexdigest() if self._sha256 is not None else None
-        return Received(self._md5.hexdigest(), sha256, self.size, self._head)
+        crc32 = f"{self._crc32:08x}" if self._crc32 is not None else None
+        return Received(self._md5.hexdigest(), sha256, self.size, self._head, crc32)
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:
@@ -139,7 +165,12 @@ def check_md5(path: str | Path, md5: str) -> None:
     check_sums(path, md5)
 
 
-def check_sums(path: str | Path, md5: str | None = None, sha256: str | None = None) -> None:
+def check_sums(
+    path: str | Path,
+    md5: str | None = None,
+    sha256: str | None = None,
+    crc32: str | None = None,
+) -> None:
     """Raise if a local file does not have the expected checksums, as far as they are given.
 
     Raises
@@ -149,7 +180,7 @@ def check_sums(path: str | Path, md5: str | None = None, sha256: str | None = No
     UsageError
         If one of them is malformed.
     """
-    sums = checked_sums(md5, sha256)
+    sums = checked_sums(md5, sha256, crc32)
     try:
         with Path(path).open("rb") as file:
             received = receive(pieces_of(file), sums)
@@ -163,22 +194,18 @@ def check(received: Received, source: str, sums: Sums, encoding: str = "") -> No
 
     `encoding` is the encoding that the server states.
     """
+    found = {name: getattr(received, name) for name in sums.known}
     wrong = [
-        (name, got, wanted)
-        for name, got, wanted in (
-            ("md5", received.md5, sums.md5),
-            ("sha256", received.sha256, sums.sha256),
-        )
-        if wanted is not None and got != wanted
+        (name, found[name], wanted) for name, wanted in sums.known.items() if found[name] != wanted
     ]
     if sums and not wrong:
         return
     cause, hint = _likely_cause(received, encoding, wrong[0][0] if wrong else "md5")
     if wrong:
         name, got, wanted = wrong[0]
-        if sums.md5 and sums.sha256 and len(wrong) == 1:
-            other = {"md5": "sha256", "sha256": "md5"}[name]
-            cause = f"its {other} is right, so the two given belong to different files"
+        right = next((each for each, wanted in sums.known.items() if found[each] == wanted), None)
+        if right is not None:
+            cause = f"its {right} is right, so the two given belong to different files"
             hint = "Compare with the data set's page, and correct one or leave it out."
         raise SourceError(
             f"{name} is {got} ({received.size:,} bytes), expected {wanted}: {cause}",

@@ -347,7 +347,7 @@ class _Handler(urllib.request.AbstractHTTPHandler):
 
 @contextmanager
 def request(
-    url: str, headers: Mapping[str, str], pace: Pace, *, checked: bool
+    url: str, headers: Mapping[str, str], pace: Pace, *, checked: bool, strongly: bool
 ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
     """Ask for a file; give the answer's head, and its body piece by piece.
 
@@ -357,8 +357,10 @@ def request(
     ----------
     checked
         Whether a checksum decides in the end if the bytes are right. If not, nothing is taken that
-        leaves doubt: no more bytes than were stated, and no address without encryption in place of
-        one with it.
+        leaves doubt: no more bytes than were stated.
+    strongly
+        Whether that checksum also shows bytes that somebody changed. If not, no address without
+        encryption is taken in place of one with it.
 
     Raises
     ------
@@ -380,7 +382,7 @@ def request(
         with response:
             if s3.is_s3(url):
                 _check_object(response, pace)
-            following = _redirect(response, at, checked)
+            following = _redirect(response, at, strongly)
             if following is None:
                 pieces = _read(response, pace, checked)
                 yield _answer(response, "Range" in headers), pieces
@@ -418,7 +420,7 @@ def _check_object(response: _Response, pace: Pace) -> None:
         raise RequestError(_told(response), _NEW_ADDRESS)
 
 
-def _redirect(response: http.client.HTTPResponse, at: str, checked: bool) -> str | None:
+def _redirect(response: http.client.HTTPResponse, at: str, strongly: bool) -> str | None:
     """Return the address that an answer leads to, None if it is no redirect."""
     location = response.headers.get("Location")
     if response.status not in _REDIRECTS or location is None:
@@ -435,7 +437,7 @@ def _redirect(response: http.client.HTTPResponse, at: str, checked: bool) -> str
             "web address",
             _NEW_ADDRESS,
         ) from error
-    if at.startswith("https:") and not following.startswith("https:") and not checked:
+    if at.startswith("https:") and not following.startswith("https:") and not strongly:
         raise RequestError(
             f"{_told(response)} and leads from https to {where}, where anybody on the way can "
             "change the file",

@@ -159,7 +159,7 @@ THREADS = option(
     f"{MOST_THREADS}.",
 )
 JSON = option("--json", action="store_true", help="print JSON")
-_SUMS = ("md5", "sha256", "member_md5", "page")
+_SUMS = ("md5", "sha256", "crc32", "member_md5", "page")
 
 
 @command(

@@ -33,7 +33,8 @@ from evreel.settings import Settings, guess, settings_of
 from evreel.windows import Instants
 
 _DIGITS_OF_ARCHIVE = 16
-_OF_ARCHIVE = re.compile(f"[0-9a-f]{{{_DIGITS_OF_ARCHIVE}}}-.*")
+_OF_ARCHIVE = re.compile(f"([0-9a-f]{{{_DIGITS_OF_ARCHIVE}}}|[0-9a-f]{{8}})-.*")
+"""Begins with the first digits of an MD5 or SHA-256, or with a CRC-32."""
 _COMPRESSED_TAR = re.compile(r"\.(tar\.(gz|xz|bz2)|tgz|txz|tbz2?)$", re.IGNORECASE)
 _LONGEST_NAME, _LONGEST_SUFFIX = 100, 20
 """Characters that are kept of a source's name: a file's may have 255 bytes."""
@@ -312,20 +313,21 @@ class DataSet:
         """
         return self._archive_name(
             read_source(row["source"]).file_name,
-            *(row.get(name, "").lower() for name in ("md5", "sha256")),
+            *(row.get(name, "").lower() for name in ("md5", "sha256", "crc32")),
         )
 
-    def _archive_name(self, file_name: str, md5: str, sha256: str) -> str:
+    def _archive_name(self, file_name: str, md5: str, sha256: str, crc32: str) -> str:
         name = re.sub(r"[^A-Za-z0-9._-]", "_", file_name)[-_LONGEST_NAME:]
-        names = [f"{digest[:_DIGITS_OF_ARCHIVE]}-{name}" for digest in (md5, sha256) if digest]
+        known = [digest[:_DIGITS_OF_ARCHIVE] for digest in (md5, sha256, crc32) if digest]
+        names = [f"{digits}-{name}" for digits in known]
         for there in names:
             if there in self._archives_there:
                 return there
-        stated = Stated(md5 or None, sha256 or None)
+        stated = Stated(md5 or None, sha256 or None, crc32=crc32 or None)
         others = [each for each in self._archives_there if _OF_ARCHIVE.fullmatch(each)]
         for other in others:
             path = f"{self.results}/archives/{other}"
-            if other[_DIGITS_OF_ARCHIVE:] == f"-{name}" and self._is_verified(path, stated):
+            if other.partition("-")[2] == name and self._is_verified(path, stated):
                 return other
         return names[0]
 
@@ -362,7 +364,7 @@ class DataSet:
         for rows in self._rows_of_archives.values():
             first: dict[str, tuple[str, str]] = {}
             for id_, row in rows:
-                for column in ("md5", "sha256", "size_bytes"):
+                for column in ("md5", "sha256", "crc32", "size_bytes"):
                     if column not in row:
                         continue
                     cell = row[column].lower()
@@ -418,6 +420,7 @@ class DataSet:
             "source": source.file,
             "md5": row.get("md5"),
             "sha256": row.get("sha256"),
+            "crc32": row.get("crc32"),
             "size_bytes": int(row["size_bytes"]) if "size_bytes" in row else None,
             "page": row.get("page") if source.manual else None,
         }

@@ -19,6 +19,7 @@ from evreel.dataset.config import FILES
 from evreel.dataset.dataset import DataSet
 from evreel.dataset.documents import stop_at
 from evreel.dataset.memory import Memory
+from evreel.dataset.notes import ACQUIRED, Notes
 from evreel.dataset.owners import Origin, Xml, misplaced, origin_of
 from evreel.dataset.placing import read_placed
 from evreel.dataset.settings import ClockSettings
@@ -156,7 +157,7 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
     acquired
         What was made of the source when it was verified.
     wanted
-        Its `source`, `md5` and `sha256`, as `evreel.steps.acquire` takes them.
+        Its `source`, `md5`, `sha256` and `crc32`, as `evreel.steps.acquire` takes them.
     memory
         What is known of files.
     """
@@ -175,6 +176,11 @@ def changed_source(acquired: str | Path, wanted: Mapping[str, Any], memory: Memo
         if verified_ns is not None and not (is_as_seen and max(now[1:3]) < verified_ns):
             found = memory.digests(source.path)
             stated = [(wanted[name], getattr(found, name)) for name in ("md5", "sha256")]
+            if wanted.get("crc32") and not any(digest for digest, _ in stated):
+                # Which others may have: what was acquired had this MD5, too.
+                then = Notes(ACQUIRED).read(acquired)
+                stated = [(wanted["crc32"], memory.crc32(source.path))]
+                stated += [] if then is None else [(then.md5, found.md5)]
             if any(digest and digest.lower() != is_now for digest, is_now in stated):
                 return f"md5 {found.md5}, sha256 {found.sha256}"
     except (OSError, SourceError):  # the job says what is wrong
@@ -553,6 +559,7 @@ def _font(dataset: DataSet, memory: Memory) -> Iterator[str]:
         yield f"qa/font: {error}"
 
 
-def _recording(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+def _recording(row: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     members = read_source(row["source"]).members
-    return row.get("md5", "").lower(), row.get("sha256", "").lower(), members
+    sums = tuple(row.get(name, "").lower() for name in ("md5", "sha256", "crc32"))
+    return sums, members

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,6 +86,28 @@ class Memory:
         except OSError as error:
             raise SourceError(f"cannot be read: {error.strerror}", place=name) from error
         return digests
+
+    def crc32(self, path: str | Path) -> str:
+        """Return the CRC-32 of a file, 8 lowercase hexadecimal digits; each content is read once.
+
+        Raises
+        ------
+        SourceError
+            If it cannot be read.
+        """
+        key = f"crc32 of {self.digests(path).sha256}"
+        known = self.fact(key)
+        if known is None:
+            crc32 = 0
+            try:
+                with Path(path).open("rb", buffering=0) as file:
+                    while piece := file.read(_PIECE_BYTES):
+                        crc32 = zlib.crc32(piece, crc32)
+            except OSError as error:
+                raise SourceError(f"cannot be read: {error.strerror}", place=str(path)) from error
+            known = f"{crc32:08x}"
+            self.learn(key, known)
+        return str(known)
 
     def linked(self, path: str | Path, before: list[int]) -> None:
         """Know a file by its new times, after links to it were made or removed.

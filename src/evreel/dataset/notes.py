@@ -25,12 +25,20 @@ class Stated(NamedTuple):
     md5: str | None = None
     sha256: str | None = None
     size_bytes: int | None = None
+    crc32: str | None = None
 
     @classmethod
     def of(cls, wanted: Mapping[str, Any]) -> Stated:
         """Return it from what `evreel.steps.acquire` takes: of a member, or of a whole source."""
         md5 = wanted.get("md5") or wanted.get("member_md5")
-        return cls(md5, wanted.get("sha256"), wanted.get("size_bytes"))
+        return cls(md5, wanted.get("sha256"), wanted.get("size_bytes"), wanted.get("crc32"))
+
+    def plain(self) -> dict[str, Any]:
+        """Return it by name; without a CRC-32 it is as versions wrote it that knew of none."""
+        plain = self._asdict()
+        if self.crc32 is None:
+            del plain["crc32"]
+        return plain
 
     def lacks(self, digests: Digests) -> bool:
         """Tell whether a digest that is stated is another than that of a file."""
@@ -70,7 +78,7 @@ class Notes:
         with contextlib.suppress(OSError, EvreelError):
             note.unlink(missing_ok=True)
             with atomic(note) as (scratch,):
-                scratch.write_text(json.dumps(found._asdict()), encoding="ascii", newline="\n")
+                scratch.write_text(json.dumps(found.plain()), encoding="ascii", newline="\n")
 
 
 def is_archive_of(path: str | Path, stated: Stated, memory: Memory) -> bool:
@@ -97,7 +105,7 @@ def agrees(
         The bytes themselves: a link's source.
     """
     unknown = False
-    for name in _DIGESTS:
+    for name in (*_DIGESTS, "crc32"):
         now, before = getattr(stated, name), getattr(then, name)
         if now and before and now.lower() != before.lower():
             return False
@@ -109,7 +117,8 @@ def agrees(
     if unknown or (is_there and not path.exists()):
         try:
             digests = known(path) or memory.digests(file)
+            is_lacking = stated.crc32 and stated.crc32.lower() != memory.crc32(file)
         except SourceError:
             return False
-        return not (stated.lacks(digests) or then.lacks(digests))
+        return not (is_lacking or stated.lacks(digests) or then.lacks(digests))
     return True

@@ -103,7 +103,8 @@ def _places_of_recordings(dataset: DataSet) -> dict[str, str]:
     for row in dataset.recordings.values():
         path = read_source(row["source"]).path
         if path is not None:
-            files[str(path)] = (row.get("sha256") or row["md5"]).lower()
+            known = row.get("sha256") or row.get("md5") or row["crc32"]
+            files[str(path)] = known.lower()
             digests.setdefault(path.name, set()).add(files[str(path)])
     return {
         file: f"{RECORDINGS}/{digest[:16]}/{Path(file).name}"
@@ -158,7 +159,7 @@ class Needed(NamedTuple):
     source, name, place
         What the table says of it, its name, and its path below the folder in which the recipe is
         run; empty for a download.
-    md5, sha256, size_bytes
+    md5, sha256, crc32, size_bytes
         What is known of its bytes.
     ids
         The recordings that it has.
@@ -169,8 +170,16 @@ class Needed(NamedTuple):
     place: str
     md5: str | None
     sha256: str | None
+    crc32: str | None
     size_bytes: int | None
     ids: tuple[str, ...]
+
+    @property
+    def strongest_sum(self) -> tuple[str, str | None]:
+        """Name and digits of the strongest sum that is known of it."""
+        if self.sha256:
+            return "SHA-256", self.sha256
+        return ("MD5", self.md5) if self.md5 or not self.crc32 else ("CRC-32", self.crc32)
 
 
 def needed_by(rows: Sequence[Mapping[str, str]]) -> list[Needed]:
@@ -185,6 +194,7 @@ def needed_by(rows: Sequence[Mapping[str, str]]) -> list[Needed]:
             "" if source.path is None else str(source.path),
             row.get("md5", "").lower() or None,
             row.get("sha256", "").lower() or None,
+            row.get("crc32", "").lower() or None,
             int(size) if size else None,
             (row["id"],),
         )

@@ -1057,7 +1057,7 @@ class Config(Settings):
         return self.samples if self.samples is not None and self.samples.by != "none" else None
 
 
-_MD5, _SHA256 = "[0-9a-fA-F]{32}", "[0-9a-fA-F]{64}"
+_MD5, _SHA256, _CRC32 = "[0-9a-fA-F]{32}", "[0-9a-fA-F]{64}", "[0-9a-fA-F]{8}"
 _MD5S = rf"{_MD5}( *\| *{_MD5})*"
 
 
@@ -1081,14 +1081,21 @@ class RecordingColumns(Settings):
     )
     md5: str | None = optional(
         "MD5 of what source says, 32 hexadecimal digits: of an archive, its own; of a folder, that "
-        "of its listing by md5sum. This or sha256 is required, except for a folder; both hold "
-        "where both are given.",
+        "of its listing by md5sum. This, sha256 or crc32 is required, except for a folder; all "
+        "that are given hold.",
         pattern=_MD5,
         metavar="HEX",
     )
     sha256: str | None = optional(
         "SHA-256 instead of md5 or beside it, 64 hexadecimal digits.",
         pattern=_SHA256,
+        metavar="HEX",
+    )
+    crc32: str | None = optional(
+        "CRC-32, as zip has it, 8 hexadecimal digits, where nothing better is published. It is "
+        "weak: it shows that bytes were damaged, cut or mixed up, and no file that somebody "
+        "changed.",
+        pattern=_CRC32,
         metavar="HEX",
     )
     size_bytes: str | None = optional(

@@ -70,11 +70,11 @@ def verified(
     if recorded is not None and (changed is None or (tells_sum and changed == recorded["changed"])):
         then = found
         if then is None and path.exists():
-            then = Stated(*(recorded[name] for name in Stated._fields))
+            then = Stated(*(recorded.get(name) for name in Stated._fields))
         file = path if source.path is None or source.members else source.path
         if then is not None and agrees(path, file, stated, then, memory, known):
             return recorded
-    now = {**stated._asdict(), "changed": changed, "again": False}
+    now = {**stated.plain(), "changed": changed, "again": False}
     return {**now, "again": True} if now == recorded else now
 
 
@@ -105,7 +105,7 @@ def as_recorded_now(
     given = {wanted.get(name) for name in ("source", "member_md5", "page", *Stated._fields)}
     if not Path(path).exists() or {*params} != {repr(value) for value in (*given, None, revision)}:
         return None
-    statement = {**stated._asdict(), "changed": None, "again": False}
+    statement = {**stated.plain(), "changed": None, "again": False}
     return sorted(repr(value) for value in (notes, wanted["source"], revision, statement))
 
 
@@ -161,7 +161,8 @@ def restore_links(dataset: DataSet, memory: Memory) -> Iterator[str]:
 
 
 def _is_statement(value: Any) -> bool:
-    return isinstance(value, dict) and {*Stated._fields, "changed", "again"} == {*value}
+    fields = {*Stated._fields, "changed", "again"}
+    return isinstance(value, dict) and {*value, "crc32"} == fields
 
 
 def settled_count(

@@ -162,10 +162,10 @@ def row_mistakes(row: Row) -> Iterator[str]:
     for name in ("id", "source", "split"):
         if name not in row:
             yield f"{name} is missing ({known[name].facts.meaning})"
-    if "md5" not in row and "sha256" not in row and folder_in(row) is None:
+    if row.keys().isdisjoint(("md5", "sha256", "crc32")) and folder_in(row) is None:
         missing = _missing(row)
         more = "" if missing is None else f"; {str(missing)!r} does not exist: a folder needs none"
-        yield f"md5 or sha256 of the source is needed; neither is given{more}"
+        yield f"md5, sha256 or crc32 of the source is needed; none is given{more}"
     for column, other in NEEDED_BESIDE.items():
         if column in row and other not in row:
             yield f"{column} is given without {other}"

@@ -165,7 +165,8 @@ def build(
     recordings
         What is known of each recording, id → column → text, for the manifest. If given, it must
         have every recording of the plan, in the plan's split. A recording that was downloaded
-        without a checksum also gets ``source_checksum``: ``none``; one with published boxes
+        without a checksum also gets ``source_checksum``: ``none``, one of which only a CRC-32 is
+        known, which is weak, ``crc32``; one with published boxes
         ``boxes_repairs``: what was changed in them, and how often.
     dataset
         What is said of the data, plain, as `evreel.cards.told.Told` has it.
@@ -242,6 +243,9 @@ def build(
     files = []
     paths = {entry.path for entry in plan}
     told = {id_: dict(row) for id_, row in (recordings or {}).items()}
+    for row in told.values():
+        if "crc32" in row and row.keys().isdisjoint(("md5", "sha256", "member_md5")):
+            row["source_checksum"] = "crc32"
     for of in sources:
         entry = of.entry
         file, stays = _placed(of, folder / entry.path, links)

@@ -16,9 +16,10 @@ def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]
     ----------
     recordings
         id → column → text. These columns are read: `split`; `md5` and `sha256` of the source, in
-        upper or lower case; `events/start_us` and `events/stop_us`, the part that is used, µs, from
-        0 and to the end if they are absent, empty, ``null`` or not a whole number; what follows
-        ``!`` in `source`, the member of an archive. Nothing else distinguishes parts of a file.
+        upper or lower case, and no `crc32`, which files with other events may share;
+        `events/start_us` and `events/stop_us`, the part that is used, µs, from 0 and to the end if
+        they are absent, empty, ``null`` or not a whole number; what follows ``!`` in `source`, the
+        member of an archive. Nothing else distinguishes parts of a file.
 
     Yields
     ------

@@ -17,6 +17,7 @@ def acquire(
     *,
     md5: str | None = None,
     sha256: str | None = None,
+    crc32: str | None = None,
     size_bytes: int | None = None,
     member_md5: str | None = None,
     member_gib: float | None = None,
@@ -41,6 +42,9 @@ def acquire(
     md5, sha256
         32 and 64 hexadecimal digits that the bytes at the source must have (for an archive, those
         of the archive); None checks nothing.
+    crc32
+        CRC-32 that they must have, 8 hexadecimal digits. It is weak: it shows accidents, and no
+        file that somebody changed. Where it is alone, the log says so.
     size_bytes
         Size that the source must have.
     member_md5
@@ -82,6 +86,7 @@ def acquire(
             scratch,
             md5=md5,
             sha256=sha256,
+            crc32=crc32,
             size=size_bytes,
             member_md5=member_md5,
             page=page,
@@ -96,7 +101,7 @@ def acquire(
         if plain and decompress(local, unpacked, limits=limits, progress=progress):
             unpacked.replace(scratch)
         note = unverified_note(output)
-        is_verified = not parsed.urls or bool(md5 or sha256 or member_md5)
+        is_verified = not parsed.urls or bool(md5 or sha256 or crc32 or member_md5)
         if not is_verified:
             told = "no md5 or sha256 was given for it: nothing shows that these are the right bytes"
             LOG.info("%s: %s", Path(output).name, told)
@@ -104,7 +109,13 @@ def acquire(
                 note_scratch.write_text(f"{told}\nmd5 {got.md5}\n", encoding="utf-8", newline="\n")
     if is_verified:
         note.unlink(missing_ok=True)
-    Notes(notes).write(output, Stated(got.md5, got.sha256, got.size))
+    if crc32 and not (md5 or sha256):
+        LOG.info(
+            "%s: verified by its CRC-32 alone, a weak sum: it shows damage, and no file that "
+            "somebody changed",
+            Path(output).name,
+        )
+    Notes(notes).write(output, Stated(got.md5, got.sha256, got.size, got.crc32))
     took_s = time.perf_counter() - began
     LOG.info(
         "%s: md5 %s%s, %s in %.1f s, %s/s",

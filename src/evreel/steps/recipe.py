@@ -73,7 +73,8 @@ def _size(one: Needed) -> str:
 
 
 def _sum(one: Needed) -> str:
-    return f"SHA-256 `{one.sha256}`" if one.sha256 else f"MD5 `{one.md5}`"
+    name, digest = one.strongest_sum
+    return f"{name} `{digest}`"
 
 
 def rebuild(
@@ -298,11 +299,12 @@ def _found(needed: Sequence[Needed], folder: Path | None) -> dict[str, Path]:
             missing.append(one)
     if others:
         one, path = others[0]
-        got = memory.digests(path).sha256 if one.sha256 else memory.digests(path).md5
-        kind = "SHA-256" if one.sha256 else "MD5"
+        kind, wanted = one.strongest_sum
+        digests = memory.digests(path)
+        got = {"SHA-256": digests.sha256, "MD5": digests.md5}.get(kind) or memory.crc32(path)
         raise SourceError(
             f"is not the file of recording {one.ids[0]!r} that the release was made from: its "
-            f"{kind} is {got}, expected {one.sha256 or one.md5}{_more(len(others))}",
+            f"{kind} is {got}, expected {wanted}{_more(len(others))}",
             path=path,
             hint="Get the original file.",
         )
@@ -318,7 +320,8 @@ def _found(needed: Sequence[Needed], folder: Path | None) -> dict[str, Path]:
 
 def _is(one: Needed, path: Path, memory: Memory) -> bool:
     got = memory.digests(path)
-    return one.sha256 in (None, got.sha256) and one.md5 in (None, got.md5)
+    is_so = one.sha256 in (None, got.sha256) and one.md5 in (None, got.md5)
+    return is_so and (one.crc32 is None or one.crc32 == memory.crc32(path))
 
 
 def _more(n: int) -> str:
