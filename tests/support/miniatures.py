@@ -197,6 +197,27 @@ def asl_dvs() -> Miniature:
     return made
 
 
+def n_cars() -> Miniature:
+    """A zip of two zips, of files whose headers state no size."""
+    made = Miniature()
+    zips = {"readme.txt": b"N-CARS\n"}
+    for split, first in (("train", 4396), ("test", 0)):
+        members = classes(
+            made,
+            lambda _, split=split: split,
+            ("background", "cars"),
+            f"{split}/{{label}}/obj_{{k:06}}_td.dat",
+            2,
+            (120, 100),
+            lambda _, rows: dat(rows, size=None),
+            split=split,
+            first=first,
+        )
+        zips[f"n-cars_{split}.zip"] = zipped(members)
+    made.files["data/Prophesee_Dataset_n_cars.zip"] = zipped(zips)
+    return made
+
+
 GESTURES = {
     1: "hand clapping",
     2: "right hand wave",
@@ -301,5 +322,6 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "dvs128_gesture": dvs128_gesture,
     "gen1": gen1,
     "n_caltech101": n_caltech101,
+    "n_cars": n_cars,
     "n_mnist": n_mnist,
 }

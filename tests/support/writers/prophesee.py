@@ -183,13 +183,12 @@ ENCODERS = {"2.0": Evt2, "2.1": Evt21, "3.0": Evt3}
 
 
 def dat(rows, size=(8, 6), version: int = 2, kind: int = 0x0C) -> bytes:
-    """Return a DAT file of rows (t, x, y, p)."""
+    """Return a DAT file of rows (t, x, y, p); with a size of None, its header states none."""
     lines = [
         "Data file containing CD events.",
         f"Version {version}",
         "Date 2020-09-14 14:18:29",
-        f"Width {size[0]}",
-        f"Height {size[1]}",
+        *((f"Width {size[0]}", f"Height {size[1]}") if size else ()),
     ]
     at_y, at_p = (14, 28) if version == 2 else (9, 17)
     body = b"".join(
