@@ -21,7 +21,7 @@ from evreel.simulate.scene import parse_scene
 from support.scenes import scene
 from support.writers import aedat
 from support.writers.aer40 import aer40
-from support.writers.columns import asl, npy, zipped
+from support.writers.columns import asl, dsec, in_memory, npy, zipped
 from support.writers.prophesee import dat
 
 Row = tuple[int, int, int, int]
@@ -307,6 +307,62 @@ def gen1() -> Miniature:
     return made
 
 
+# As Prophesee's tools write it now, with bytes between fields.
+EVENT_BBOX = np.dtype(
+    {
+        "names": ["t", "x", "y", "w", "h", "class_id", "track_id", "class_confidence"],
+        "formats": ["<i8", "<f4", "<f4", "<f4", "<f4", "<u4", "<u4", "<f4"],
+        "offsets": [0, 8, 12, 16, 20, 24, 28, 32],
+        "itemsize": 40,
+    }
+)
+
+
+def one_mpx() -> Miniature:
+    """Pieces of sessions with boxes of all classes; one session has two pieces."""
+    made = Miniature()
+    for number, (split, piece_of) in enumerate(
+        (
+            ("train", "moorea_2019-02-18_000_td_427500000_487500000"),
+            ("train", "moorea_2019-02-18_000_td_61500000_121500000"),
+            ("val", "moorea_2019-02-21_000_td_2257500000_2317500000"),
+            ("test", "moorea_2019-06-26_test_02_000_976500000_1036500000"),
+        )
+    ):
+        rows = [(t + 13 * number, *rest) for t, *rest in piece(1280, 720, number, 5, 300)]
+        boxes = np.zeros(7, EVENT_BBOX)
+        boxes["t"], boxes["class_id"], boxes["track_id"] = rows[40][0], range(7), range(50, 57)
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 1240.5, 100, 60, 30.25
+        boxes["class_confidence"] = 1
+        folder = f"data/1mpx/{split}/{piece_of}"
+        made.files[f"{folder}_td.dat"] = dat(rows, (1280, 720))
+        made.files[f"{folder}_bbox.npy"] = npy(boxes)
+        made.recordings[f"{piece_of}_td"] = rows
+        made.boxes[f"{piece_of}_td"] = boxes
+    made.files["data/1mpx/terms.txt"] = b"Terms of the miniature.\n"
+    return made
+
+
+ETRAM = {"t": np.int64, "x": np.uint16, "y": np.uint16, "p": np.int16}
+
+
+def etram() -> Miniature:
+    """HDF5 of RVT's names in three folders, each with boxes beside it."""
+    made = Miniature()
+    for number, name in enumerate(("train_night_0040", "val_day_011", "test_day_001")):
+        rows = piece(1280, 720, number, 1_000 * number, 300)
+        boxes = np.zeros(3, EVENT_BBOX)
+        boxes["t"], boxes["class_id"] = sorted({rows[k][0] for k in (50, 150, 250)})[:3], (0, 1, 7)
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 10, 20, 30, 40
+        boxes["track_id"], boxes["class_confidence"] = (1, 2, 3), 1
+        folder = f"data/etram/{name.partition('_')[0]}/{name}"
+        made.files[f"{folder}_td.h5"] = in_memory(dsec, rows, None, (1280, 720), ETRAM)
+        made.files[f"{folder}_bbox.npy"] = npy(boxes)
+        made.recordings[f"{name}_td"] = rows
+        made.boxes[f"{name}_td"] = boxes
+    return made
+
+
 def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
     """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
     if name == "cifar10_dvs":
@@ -317,9 +373,11 @@ def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
 
 
 MINIATURES: dict[str, Callable[[], Miniature]] = {
+    "1mpx": one_mpx,
     "asl_dvs": asl_dvs,
     "cifar10_dvs": cifar10_dvs,
     "dvs128_gesture": dvs128_gesture,
+    "etram": etram,
     "gen1": gen1,
     "n_caltech101": n_caltech101,
     "n_cars": n_cars,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -52,6 +53,13 @@ def dsec(path: Path, rows, t_offset: int | None = 0, size=None, types=DSEC, libv
         if size:
             file["events/width"], file["events/height"] = size
     return path
+
+
+def in_memory(write, *arguments, **options) -> bytes:
+    """Return the bytes of a file that one of these functions writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path: Path = write(Path(folder) / "written.h5", *arguments, **options)
+        return path.read_bytes()
 
 
 def metavision(path: Path, rows, triggers=(), geometry="8x6", libver=None, **options):
