@@ -67,6 +67,24 @@ def test_same_source__is_the_same_time_of_the_same_bytes_in_two_splits():
     assert not pairs(row("train", "500", "500", md5="1"), row("test", md5="1")), "nothing is taken"
 
 
+def test_same_source__is_none_of_rows_whose_patterns_take_other_members():
+    def pairs(**patterns):
+        """Pairs of rows, called by their splits, of one archive."""
+        rows = {id_: {"split": id_[:5].strip("_"), "md5": "1"} for id_ in patterns}
+        for id_, pattern in patterns.items():
+            rows[id_] |= {"samples/members": pattern} if pattern else {}
+        return [(a, b) for a, b, _ in same_source(rows)]
+
+    assert not pairs(train="Lip/train/{label}/*.npy", test_="Lip/test/{label}/*.npy")
+    assert pairs(train="Lip/train/{label}/*.npy", test_="Lip/*/{label}/*.npy") == [
+        ("test_", "train")
+    ]
+    assert pairs(train="Lip/train/{label}/*.npy", test_="") == [("test_", "train")]
+    assert pairs(train="a/*", train_2="b/*", test_="*/x") == [("test_", "train")]
+    assert not pairs(train="a/*", train_2="b/*", test_="c/*", val__="d/*")
+    assert pairs(train="{nonsense}/*", test_="c/*") == [("test_", "train")], "it exempts nothing"
+
+
 TIMES = st.tuples(st.integers(0, 6), st.integers(1, 4), st.sampled_from(["train", "val", "test"]))
 
 

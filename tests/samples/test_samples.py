@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import tarfile
 import warnings
 import zipfile
@@ -11,7 +12,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evreel import steps
@@ -200,6 +201,29 @@ def test_samples__refuse_what_is_not_a_valid_cut():
 )
 def test_pattern__reads_names(pattern, name, said):
     assert Pattern(pattern).of(name) == said
+
+
+WORDS = st.sampled_from(["a", "b", "ab", "*", "?", "a*", "{label}", "{group}"])
+
+
+@given(*[st.lists(WORDS, min_size=1, max_size=3)] * 2)
+@settings(max_examples=300, deadline=None)
+def test_pattern__excludes_another_only_if_no_name_fits_both(one, other):
+    assume(
+        all(words.count(field) < 2 for words in (one, other) for field in ("{label}", "{group}"))
+    )
+    one, other = Pattern("/".join(one)), Pattern("/".join(other))
+    names = [
+        "/".join(n) for k in (1, 2, 3) for n in itertools.product(("a", "b", "ab", "c"), repeat=k)
+    ]
+    fit_both = [name for name in names if one.of(name) and other.of(name)]
+    assert not (fit_both and one.excludes(other))
+    assert one.excludes(other) == other.excludes(one)
+
+
+def test_pattern__excludes_another_of_the_same_name_in_another_spelling():
+    composed, decomposed = "caf\u00e9/*", "cafe\u0301/*"
+    assert not Pattern(composed).excludes(Pattern(decomposed))
 
 
 def test_pattern__refuses_unknown_words():

@@ -21,7 +21,7 @@ from evreel.simulate.scene import parse_scene
 from support.scenes import scene
 from support.writers import aedat
 from support.writers.aer40 import aer40
-from support.writers.columns import asl, dsec, in_memory, npy, zipped
+from support.writers.columns import asl, dsec, in_memory, npy, records, zipped
 from support.writers.prophesee import dat
 
 Row = tuple[int, int, int, int]
@@ -218,6 +218,28 @@ def n_cars() -> Miniature:
     return made
 
 
+LIP = np.dtype([("t", "<i4"), ("x", "i1"), ("y", "i1"), ("p", "i1")])
+
+
+def dvs_lip() -> Miniature:
+    """One zip of both splits: records in one folder a word, of names that both splits have."""
+    made = Miniature()
+    members = {}
+    for split in ("train", "test"):
+        members |= classes(
+            made,
+            lambda _, split=split: split,
+            ("accused", "young"),
+            f"DVS-Lip/{split}/{{label}}/{{k}}.npy",
+            2,
+            (128, 128),
+            lambda _, rows: npy(records(rows, LIP)),
+            split=split,
+        )
+    made.files["data/DVS-Lip.zip"] = zipped(members)
+    return made
+
+
 GESTURES = {
     1: "hand clapping",
     2: "right hand wave",
@@ -377,6 +399,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "asl_dvs": asl_dvs,
     "cifar10_dvs": cifar10_dvs,
     "dvs128_gesture": dvs128_gesture,
+    "dvs_lip": dvs_lip,
     "etram": etram,
     "gen1": gen1,
     "n_caltech101": n_caltech101,

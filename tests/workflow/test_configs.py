@@ -48,8 +48,10 @@ PUBLISHED = """
 553ce464d6e5e617b3c21ce27c19368e  Prophesee_Dataset_n_cars.zip: tonic/datasets/ncars.py of tonic, at 03abf320
 """
 """MD5s that other loaders of the data publish and no table of shared/resources has."""
-N_LABELS = {"asl_dvs": 24, "dvs128_gesture": 11, "n_caltech101": 101, "n_cars": 2}
-WITHOUT_SIZE = ("1mpx", "etram", "n_cars")
+N_LABELS = {
+    **{"asl_dvs": 24, "dvs128_gesture": 11, "dvs_lip": 100, "n_caltech101": 101, "n_cars": 2},
+}
+WITHOUT_SIZE = ("1mpx", "dvs_lip", "etram", "n_cars")
 SIZES = {"1mpx": (720, 1280), "etram": (720, 1280), "gen1": (240, 304)}
 GROUPS = {
     "1mpx": [

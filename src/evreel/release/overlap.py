@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 
+from evreel.errors import UsageError
 from evreel.release.content import Row
+from evreel.samples.pattern import Pattern
 
 
 def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]:
@@ -19,7 +21,8 @@ def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]
         upper or lower case, and no `crc32`, which files with other events may share;
         `events/start_us` and `events/stop_us`, the part that is used, µs, from 0 and to the end if
         they are absent, empty, ``null`` or not a whole number; what follows ``!`` in `source`, the
-        member of an archive. Nothing else distinguishes parts of a file.
+        member of an archive; `samples/members`, the pattern of the members of an archive or folder
+        that are taken. Nothing else distinguishes parts of a file.
 
     Yields
     ------
@@ -36,18 +39,31 @@ def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]
     []
     >>> list(same_source(rows | {"c": {"split": "val", "md5": "0F", "events/start_us": "499"}}))
     [('c', 'a', 'md5'), ('c', 'b', 'md5')]
+
+    Rows that take different members of an archive share nothing:
+
+    >>> of_zip = {"md5": "0f", "source": "lip.zip"}
+    >>> rows = {
+    ...     split: of_zip | {"split": split, "samples/members": f"{split}/{{label}}/*.npy"}
+    ...     for split in ("train", "test")
+    ... }
+    >>> list(same_source(rows))
+    []
     """
     rank = {id_: k for k, id_ in enumerate(recordings)}
     for column in ("md5", "sha256"):
-        parts: dict[str, list[tuple[int, float, int, str, str]]] = {}
+        parts: dict[str, dict[str, list[_Part]]] = {}
         for id_, row in recordings.items():
             first, last = (_whole(row.get(f"events/{end}", "")) for end in ("start_us", "stop_us"))
             part = first or 0, math.inf if last is None else last, rank[id_], id_
             if row.get(column) and row.get("split") and part[0] < part[1]:
                 member = row.get("source", "").partition("!")[2]  # of an archive of that sum
                 key = f"{row[column].lower()}!{member}"
-                parts.setdefault(key, []).append((*part, row["split"]))
-        for of_one in parts.values():
+                of_pattern = parts.setdefault(key, {}).setdefault(
+                    row.get("samples/members", ""), []
+                )
+                of_pattern.append((*part, row["split"]))
+        for of_one in (each for by_pattern in parts.values() for each in _sharing(by_pattern)):
             # Sorted by start, a part shares events with an earlier one that stops after its
             # start: it is enough to ask the two splits that reach farthest.
             farthest: dict[str, tuple[float, str]] = {}
@@ -61,6 +77,43 @@ def same_source(recordings: Mapping[str, Row]) -> Iterator[tuple[str, str, str]]
                     farthest[split] = stop, id_
                 if len(farthest) > 2:
                     del farthest[min(farthest, key=lambda name: farthest[name][0])]
+
+
+_Part = tuple[int, float, int, str, str]
+"""Start and stop of what a recording takes of a file; its rank, id and split."""
+
+
+def _sharing(by_pattern: Mapping[str, list[_Part]]) -> Iterator[list[_Part]]:
+    """Yield parts of a file that may share members of it; of those yielded apart, none can.
+
+    Parameters
+    ----------
+    by_pattern
+        Pattern of the members that are taken, empty where the row states none → parts.
+    """
+    together: list[tuple[list[Pattern | None], list[_Part]]] = []
+    for text, parts in by_pattern.items():
+        pattern = _pattern_of(text)
+        found, apart = ([pattern], [*parts]), []
+        for patterns, others in together:
+            if all(_exclude(pattern, each) for each in patterns):
+                apart.append((patterns, others))
+            else:
+                found = found[0] + patterns, found[1] + others
+        together = [*apart, found]
+    return (parts for _, parts in together)
+
+
+def _pattern_of(text: str) -> Pattern | None:
+    """Return a pattern; None if nothing is known of what it takes."""
+    try:
+        return Pattern(text) if text else None
+    except UsageError:
+        return None
+
+
+def _exclude(one: Pattern | None, other: Pattern | None) -> bool:
+    return one is not None and other is not None and one.excludes(other)
 
 
 def _whole(text: str) -> int | None:

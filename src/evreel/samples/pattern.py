@@ -85,3 +85,24 @@ class Pattern:
             return None
         said = found.groupdict()
         return Named(said.get("label", ""), said.get("group", ""))
+
+    def excludes(self, other: Pattern) -> bool:
+        """Return whether it is certain that no name fits both.
+
+        That is so if names of the one have more folders than those of the other, or if both
+        state a folder or file name at the same place, and not the same one.
+
+        Examples
+        --------
+        >>> Pattern("Lip/train/{label}/*.npy").excludes(Pattern("Lip/test/{label}/*.npy"))
+        True
+        >>> Pattern("Lip/train/{label}/*.npy").excludes(Pattern("Lip/*/accused/*.npy"))
+        False
+        """
+        ours, others = (nfc(pattern.text).split("/") for pattern in (self, other))
+        if len(ours) != len(others):
+            return True
+        stated = [
+            pair for pair in zip(ours, others, strict=True) if not any(map(_TOKEN.search, pair))
+        ]
+        return any(our != theirs for our, theirs in stated)
