@@ -79,6 +79,58 @@ def test_table__makes_ids_from_paths_if_names_are_duplicated(tmp_path):
     assert all(row["split"] == "train" for row in rows_of(out))
 
 
+def test_table__calls_files_of_one_name_by_the_nearest_folder_that_distinguishes_them(tmp_path):
+    folder = tmp_path / "data"
+    for name in ("train/a/left", "train/b/left", "test/c/left"):
+        recording(folder / name / "events.bin", seed=len(name))
+    for files, ids in ((None, ["c", "a", "b"]), ("train/*/left/*", ["a", "b"])):
+        out = tmp_path / f"{len(ids)}.tsv"
+        steps.table(folder, out, sensor="20x20", files=files)
+        assert [row["id"] for row in rows_of(out)] == ids
+    recording(folder / "val" / "a" / "left" / "events.bin", seed=99)
+    steps.table(folder, tmp_path / "more.tsv", sensor="20x20")
+    made = [row["id"] for row in rows_of(tmp_path / "more.tsv")]
+    assert made == [f"{name}_left_events" for name in ("test_c", "train_a", "train_b", "val_a")]
+    steps.table(folder / "train" / "a", tmp_path / "one.tsv", sensor="20x20", split="val")
+    assert [row["id"] for row in rows_of(tmp_path / "one.tsv")] == ["events"]
+
+
+def test_table__takes_the_files_and_boxes_that_it_is_told(tmp_path, caplog):
+    folder, out = tmp_path / "data", tmp_path / "recordings.tsv"
+    for side in ("left", "right"):
+        recording(folder / "train" / "a" / "events" / side / "events.bin", seed=len(side))
+    boxes = published(tmp_path / "tracks.npy")
+    place = folder / "train" / "a" / "labels" / "tracks.npy"
+    place.parent.mkdir()
+    arguments = ["table", str(folder), "-o", str(out), "--sensor", "20x20", "-q"]
+    arguments += ["--files", "*/*/events/left/*.bin", "--boxes", "../../labels/tracks.npy"]
+    assert cli.main(arguments) == 1
+    assert not out.exists()
+    boxes.rename(place)
+    assert cli.main(arguments) == 0
+    [row] = rows_of(out)
+    assert row["source"].endswith("events/left/events.bin")
+    assert row["boxes"] == str(place)
+    assert row["boxes_md5"] == hashlib.md5(place.read_bytes()).hexdigest()
+    assert "If these are classes" not in caplog.text
+    with pytest.raises(RecordingError, match="No file in it fits --files 'x/\\*', or none that"):
+        steps.table(folder, tmp_path / "none.tsv", sensor="20x20", files="x/*")
+
+
+def test_table__finds_boxes_past_a_link_where_the_system_does(tmp_path):
+    (tmp_path / "disk" / "events").mkdir(parents=True)
+    recording(tmp_path / "disk" / "events" / "e.bin")
+    boxes = published(tmp_path / "disk" / "tracks.npy")
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "linked").symlink_to(tmp_path / "disk" / "events")
+    out = tmp_path / "out.tsv"
+    steps.table(
+        tmp_path / "train" / "linked", out, sensor="20x20", split="val", boxes="../tracks.npy"
+    )
+    [row] = rows_of(out)
+    assert row["boxes_md5"] == hashlib.md5(boxes.read_bytes()).hexdigest()
+
+
 def test_table__makes_ids_from_full_names_if_only_the_ending_differs(tmp_path):
     folder, out = tmp_path / "train", tmp_path / "recordings.tsv"
     events = random_events(5)

@@ -21,7 +21,7 @@ from evreel.simulate.scene import parse_scene
 from support.scenes import scene
 from support.writers import aedat
 from support.writers.aer40 import aer40
-from support.writers.columns import asl, dsec, in_memory, npy, records, zipped
+from support.writers.columns import asl, dsec, in_memory, npy, records, save, zipped
 from support.writers.prophesee import dat
 
 Row = tuple[int, int, int, int]
@@ -365,6 +365,45 @@ def one_mpx() -> Miniature:
     return made
 
 
+# As dsec-det's label.py has it, and with the name of a picture.
+TRACKS = np.dtype(
+    [
+        *(("t", "<u8"), ("x", "<f8"), ("y", "<f8"), ("h", "<f8"), ("w", "<f8"), ("class_id", "u1")),
+        *(("class_confidence", "<f8"), ("track_id", "<u8"), ("img_name", "<U10")),
+    ]
+)
+
+
+def dsec_det() -> Miniature:
+    """Sequences with two cameras, whose tracks are on the clock to which t_offset leads."""
+    made = Miniature()
+    for number, (split, sequence) in enumerate(
+        (("train", "interlaken_00_c"), ("train", "zurich_city_16_a"), ("test", "thun_02_a"))
+    ):
+        folder = f"data/dsec/{split}/{sequence}"
+        t_offset = 49_599_300_523 + number
+        rows = piece(640, 480, number, 12, 300)
+        for side in ("left", "right"):
+            seen = rows if side == "left" else rows[:100]
+            made.files[f"{folder}/events/{side}/events.h5"] = in_memory(dsec, seen, t_offset)
+            with_map = in_memory(lambda path: save(path, rectify_map=np.zeros((4, 6, 2), "<f4")))
+            made.files[f"{folder}/events/{side}/rectify_map.h5"] = with_map
+        boxes = np.zeros(4, TRACKS)
+        boxes["t"] = [rows[k][0] + t_offset for k in (60, 60, 120, 240)]
+        boxes["x"], boxes["y"], boxes["w"], boxes["h"] = 600.5, 20.25, 50.5, 30
+        boxes["class_id"], boxes["track_id"], boxes["class_confidence"] = (
+            (2, 7, 2, 0),
+            (1, 2, 1, 5),
+            0.5,
+        )
+        boxes["img_name"] = "000001.png"
+        made.files[f"{folder}/object_detections/left/tracks.npy"] = npy(boxes)
+        made.files[f"{folder}/images/timestamps.txt"] = b"49599300523\n"
+        made.recordings[sequence] = [(t + t_offset, *rest) for t, *rest in rows]
+        made.boxes[sequence] = boxes
+    return made
+
+
 ETRAM = {"t": np.int64, "x": np.uint16, "y": np.uint16, "p": np.int16}
 
 
@@ -398,6 +437,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "1mpx": one_mpx,
     "asl_dvs": asl_dvs,
     "cifar10_dvs": cifar10_dvs,
+    "dsec_det": dsec_det,
     "dvs128_gesture": dvs128_gesture,
     "dvs_lip": dvs_lip,
     "etram": etram,

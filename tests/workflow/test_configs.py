@@ -39,7 +39,7 @@ CONFIGS = ROOT / "configs"
 NAMES = sorted(MINIATURES)
 TABLELESS = [name for name in NAMES if not (CONFIGS / name / "recordings.tsv").is_file()]
 """Those of which no sums are published: a command in the config's header makes the table."""
-BOXED = ["1mpx", "etram", "gen1"]
+BOXED = ["1mpx", "dsec_det", "etram", "gen1"]
 CUT = [name for name in NAMES if name not in TABLELESS]
 BY_URL = ("cifar10_dvs", "n_caltech101", "n_mnist")
 
@@ -51,13 +51,14 @@ PUBLISHED = """
 N_LABELS = {
     **{"asl_dvs": 24, "dvs128_gesture": 11, "dvs_lip": 100, "n_caltech101": 101, "n_cars": 2},
 }
-WITHOUT_SIZE = ("1mpx", "dvs_lip", "etram", "n_cars")
-SIZES = {"1mpx": (720, 1280), "etram": (720, 1280), "gen1": (240, 304)}
+WITHOUT_SIZE = ("1mpx", "dsec_det", "dvs_lip", "etram", "n_cars")
+SIZES = {"1mpx": (720, 1280), "dsec_det": (480, 640), "etram": (720, 1280), "gen1": (240, 304)}
 GROUPS = {
     "1mpx": [
         *("moorea_2019-02-18_000_td", "moorea_2019-02-18_000_td", "moorea_2019-02-21_000_td"),
         "moorea_2019-06-26_test_02_000",
     ],
+    "dsec_det": ["", "", ""],
     "etram": ["", "", ""],
     "gen1": ["17-03-30_12-53-58", "17-04-04_11-00-13_cut_15", "17-04-06_09-57-37"],
 }
@@ -374,7 +375,8 @@ def test_release__has_all_events_and_its_boxes_on_their_time_line(built):
             assert boxes[name].tolist() == published[name].tolist()
     manifest = json.loads((built.release / "manifest.json").read_text(encoding="utf-8"))
     known = manifest["recordings"]
-    assert {row["split"] for row in known.values()} == {"train", "val", "test"}
+    folders = {place.split("/")[2] for place in built.made.files} - {"terms.txt"}
+    assert {row["split"] for row in known.values()} == folders
     assert sorted(row.get("group", "") for row in known.values()) == GROUPS[built.name]
     if "licence_file" in built.config["release"]:
         licence = (built.release / "LICENSE.txt").read_text(encoding="utf-8")

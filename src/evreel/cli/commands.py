@@ -200,6 +200,18 @@ def info(options: Options) -> int:
         help="where a path has its group: '*/{group}_*_td.dat'",
     ),
     SENSOR,
+    option(
+        "--files",
+        metavar="PATTERN",
+        help="which files are recordings, by their paths in the folder: "
+        "'*/*/events/left/events.h5'; default: all",
+    ),
+    option(
+        "--boxes",
+        metavar="PATH",
+        help="where a recording's boxes are, from its folder: ../labels.npy; default: "
+        "<name>_bbox.npy beside it",
+    ),
 )
 def table(options: Options) -> int:
     """Write a recordings table, or add to one."""
@@ -209,7 +221,7 @@ def table(options: Options) -> int:
         steps.table(
             options.folder,
             options.output,
-            **_given(options, "split", "group", "sensor"),
+            **_given(options, "split", "group", "sensor", "files", "boxes"),
             progress=progress,
         )
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -26,6 +27,8 @@ def table(
     split: str | None = None,
     group: str | None = None,
     sensor: str | None = None,
+    files: str | None = None,
+    boxes: str | None = None,
     progress: Progress = silent,
 ) -> int:
     """Write a recordings table of a folder, with the MD5 of each recording, or add to one.
@@ -45,10 +48,16 @@ def table(
         folder: ``*/{group}_*_td.dat``. Recordings that it does not fit have no group.
     sensor
         Size of all as ``WIDTHxHEIGHT`` px, for recordings that do not state it.
+    files
+        Pattern, as `evreel.samples.pattern.Pattern` takes it, for paths in the folder; only files
+        that it fits are recordings. None takes all: ``*/*/events/left/events.h5``.
+    boxes
+        Where a recording's boxes are, as a path from the recording's folder; None takes
+        ``…_bbox.npy`` beside it.
 
     Returns
     -------
-    How many rows the table has. Boxes beside a recording (``…_bbox.npy``) go into its row.
+    How many rows the table has. Boxes of a recording go into its row.
 
     Raises
     ------
@@ -66,6 +75,7 @@ def table(
     from evreel.samples.splits import SPLITS
 
     root, fits = Path(folder), None if group is None else Pattern(group)
+    wanted = None if files is None else Pattern(files)
     if not root.is_dir():
         there = "is a file, not a folder" if root.exists() else "does not exist"
         raise UsageError(there, path=root, hint="Name the folder that the recordings are in.")
@@ -76,6 +86,8 @@ def table(
     left_out: list[Path] = []
     for place in _files_below(root):
         if place.name.endswith(OF_BOXES) or place.absolute() == Path(output).absolute():
+            continue
+        if wanted is not None and wanted.of(place.relative_to(root).as_posix()) is None:
             continue
         try:
             with open_recording(place) as recording:
@@ -107,7 +119,9 @@ def table(
         raise RecordingError(
             "has no recordings",
             path=root,
-            hint="Unpack archives first; give --sensor if recordings do not state their size.",
+            hint="Unpack archives first; give --sensor if recordings do not state their size."
+            if wanted is None
+            else f"No file in it fits --files {files!r}, or none that fits is a recording.",
         )
     new = [place for place in found if not kept.names(place)]
     ids = _ids(new, root, kept.ids)
@@ -130,12 +144,16 @@ def table(
             same.append(place)
             continue
         said = fits.of(place.relative_to(root).as_posix()) if fits else None
-        boxes = _boxes_beside(place)
+        of_boxes = _boxes_of(place, boxes)
+        if boxes is not None and not of_boxes.is_file():
+            raise RecordingError(
+                "has no boxes", path=of_boxes, hint="Put them there, or leave --boxes out."
+            )
         cells = (
             *(id_, str(place).replace("!", "!!"), md5, splits[k]),
             said.group if said else "",
             str(sensor) if sensor and place in sizeless else "",
-            *((str(boxes), _md5(boxes)) if boxes.is_file() else ("", "")),
+            *((str(of_boxes), _md5(of_boxes)) if of_boxes.is_file() else ("", "")),
         )
         rows.append(dict(zip(COLUMNS, cells, strict=True)))
     if same:
@@ -153,7 +171,8 @@ def table(
     n = len(kept.ids) + len(rows)
     how = f"; {len(rows)} added, {len(kept.ids)} kept as they are" if kept.is_there else ""
     LOG.info("%s: %s%s", Path(output).name, counted(n, "recording"), how)
-    _tell_of_classes(root, new)
+    if boxes is None:
+        _tell_of_classes(root, new)
     LOG.info(
         "Next: write recordings: %s in the config. Annotations go into columns rois and tags.",
         output,
@@ -221,9 +240,16 @@ class _Kept(NamedTuple):
 
 
 def _ids(places: Sequence[Path], root: Path, taken: Iterable[str]) -> list[str]:
-    """Return an id for each file, of its name, or its path where that is not enough."""
+    """Return an id for each file, of its name, or its path where that is not enough.
+
+    If several have all the same name, it is that of the nearest folder that distinguishes them.
+    """
+    depth = min((len(place.relative_to(root).parts) for place in places), default=1)
+    are_alike = len(places) > 1 and len({place.name for place in places}) == 1
+    levels = range(1, depth) if are_alike else ()
     forms: tuple[Callable[[Path], str], ...] = (
         lambda place: place.stem,
+        *(functools.partial(_folder_above, level=level) for level in levels),
         lambda place: place.relative_to(root).with_suffix("").as_posix(),
         lambda place: place.relative_to(root).as_posix(),
     )
@@ -243,10 +269,19 @@ def _ids(places: Sequence[Path], root: Path, taken: Iterable[str]) -> list[str]:
     return ids
 
 
-def _boxes_beside(place: Path) -> Path:
-    """Return where boxes of a recording are, if there are any."""
+def _folder_above(place: Path, level: int) -> str:
+    """Return the name of the folder that a file is in (1), of the one above it (2), and so on."""
+    return place.parents[level - 1].name
+
+
+def _boxes_of(place: Path, boxes: str | None = None) -> Path:
+    """Return where boxes of a recording are, if there are any: beside it, or at that path."""
     from evreel.layout import BOXES_SUFFIX
 
+    if boxes is not None:
+        there, short = place.parent / boxes, Path(os.path.normpath(place.parent / boxes))
+        # Where a link is on the way, ".." leads elsewhere.
+        return short if short.exists() and there.exists() and short.samefile(there) else there
     return place.with_name(place.stem.removesuffix("_td") + BOXES_SUFFIX)
 
 
@@ -256,7 +291,7 @@ def _tell_of_classes(root: Path, places: Sequence[Path]) -> None:
 
     above = {place.parent for place in places} - {root}
     classes = sorted({folder.name for folder in above} - {*SPLITS})
-    if len(classes) < 2 or any(_boxes_beside(place).is_file() for place in places):
+    if len(classes) < 2 or any(_boxes_of(place).is_file() for place in places):
         return
     sources = sorted({str(folder.parent) for folder in above if folder.name not in SPLITS})
     suffixes = {place.suffix for place in places}

@@ -62,6 +62,14 @@ def in_memory(write, *arguments, **options) -> bytes:
         return path.read_bytes()
 
 
+def save(path: Path, **arrays) -> Path:
+    """Write arrays by name, without filters."""
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    return path
+
+
 def metavision(path: Path, rows, triggers=(), geometry="8x6", libver=None, **options):
     """Write records as Metavision has them; triggers are rows (t, p, id)."""
     options = options or {"chunks": (64,), "compression": "gzip", "shuffle": True}
