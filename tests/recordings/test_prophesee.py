@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor
-from evreel.recordings import open_recording, prophesee
+from evreel.recordings import evt, open_recording, prophesee
 from evreel.recordings.open import Reading
 from evreel.recordings.pieces import Piece
 from recordings.rows import marks, rows, written
@@ -236,9 +236,9 @@ def test_words__are_decoded_as_by_the_plain_twin(tmp_path_factory, version, data
     path = file(tmp_path_factory.mktemp("r"), content)
     twin = TWINS[version](words)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prophesee, "PIECE_ROWS", data.draw(st.integers(1, 20)))
+        patch.setattr(evt, "PIECE_ROWS", data.draw(st.integers(1, 20)))
         patch.setattr(prophesee, "_READ_BYTES", 8 * data.draw(st.integers(1, 20)))
-        patch.setattr(prophesee, "MARK_ROWS", data.draw(st.integers(1, 4)))
+        patch.setattr(evt, "MARK_ROWS", data.draw(st.integers(1, 4)))
         events, marks, repairs, error = decoded(path)
     assert events == twin.events
     assert marks == twin.marks
@@ -301,9 +301,9 @@ def test_dat__gives_the_events_that_were_written(tmp_path, version, kind):
 
 @pytest.mark.parametrize("version", ["2.0", "2.1", "3.0"])
 def test_many_events__are_all_kept_over_pieces_and_reads(tmp_path, version, monkeypatch):
-    monkeypatch.setattr(prophesee, "PIECE_ROWS", 500)
+    monkeypatch.setattr(evt, "PIECE_ROWS", 500)
     monkeypatch.setattr(prophesee, "_READ_BYTES", 1 << 10)
-    monkeypatch.setattr(prophesee, "MARK_ROWS", 3)
+    monkeypatch.setattr(evt, "MARK_ROWS", 3)
     rows = random_rows(3_000, 1)
     path = file(tmp_path, made.raw(version, made.ENCODERS[version].encode(rows), SIZE))
     events, marks, repairs = read(path)

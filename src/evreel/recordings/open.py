@@ -195,6 +195,7 @@ _PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
 _40_BIT = "40-bit events in a file named .bin"
 _TEXT = "text (.txt, .csv or .tsv; gzip and zip, too)"
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
+_ROS = "ROS bags (.bag, .mcap, .db3)"
 _RAW_AND_DAT = ("evt2", "evt2.1", "evt3", "dat")
 _COLUMNS = ("hdf5-columns", "hdf5-records")
 FORMATS = (
@@ -220,6 +221,14 @@ FORMATS = (
     ),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
+    Format(b"#ROSBAG V", "", "ros.read", "Bag1Recording", _ROS, ("rosbag1",), "rosbag"),
+    Format(
+        *(b"\x89MCAP0\r\n", "", "ros.read", "McapRecording", _ROS, ("rosbag2-mcap",), "rosbag"),
+    ),
+    Format(
+        *(b"SQLite format 3\0", "", "ros.read", "Db3Recording", _ROS),
+        *(("rosbag2-sqlite3",), "rosbag"),
+    ),
     *(
         Format(start, suffix, "text", "TextRecording", _TEXT, ("text",), declared=True)
         for start, suffix in ((b"\x1f\x8b\x08", ""), *((b"", suffix) for suffix in TEXT_SUFFIXES))

@@ -56,8 +56,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError
-from evreel.events import Sensor, Triggers
-from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording, first_rows
+from evreel.events import Sensor
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording
+from evreel.recordings.evt import EvtDecoder, WordError, columns_for, new_state, piece_of
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
@@ -65,11 +66,7 @@ from evreel.timebase import FARTHEST
 
 HEAD_LIMIT = 1 << 16
 """Size limit of a header, bytes; cameras write some hundred."""
-MARK_ROWS = 1 << 12
-"""Triggers in a batch."""
-
 _READ_BYTES = 1 << 19
-_SPARE_ROWS = 64  # kernels leave fewer rows than this free
 _ENCODINGS = {"2.0": "EVT2", "2.1": "EVT21", "3.0": "EVT3"}
 _EVT_LIMIT = Sensor(1 << 11, 1 << 11)  # the range of a coordinate's bits
 _DAT_BITS = {"1": (9, 8, 1), "2": (14, 14, 4)}  # of x, y and polarity
@@ -275,52 +272,21 @@ class EvtRecording(PropheseeRecording):
         return (data.view(f"<u{self._bits // 8}"),)
 
     def _pieces(self) -> Iterator[Piece | Side]:
-        from evreel.kernels import evt
-
-        kernels: dict[str, Any] = {"EVT2": evt.evt2, "EVT21": evt.evt21, "EVT3": evt.evt3}
-        decode = kernels[self.encoding]
-        tables = () if self.encoding == "EVT2" else _set_bits()
-        height, width = self.sensor
-        state = _new_state()
+        decoder = EvtDecoder(self.encoding, self.sensor)
         buffer = np.empty(_READ_BYTES, np.uint8)
-        mark_t = np.empty(MARK_ROWS, np.int64)
-        mark_edge, mark_id = np.empty(MARK_ROWS, np.int8), np.empty(MARK_ROWS, np.int16)
-        columns, rows = _columns(PIECE_ROWS + _SPARE_ROWS), 0
         size, at = self._bits // 8, self._start
-        piece_at = at
         while self._size - at >= size:
             got = self._read(buffer, at)
             words = self._words(buffer[: got - got % size])
-            done = 0
-            while done < len(words[0]):
-                done += decode(
-                    *(part[done:] for part in words),
-                    state,
-                    width,
-                    height,
-                    FARTHEST,
-                    *tables,
-                    *(column[rows:] for column in columns),
-                    mark_t,
-                    mark_edge,
-                    mark_id,
-                )
-                rows += int(state[evt.ROWS])
-                for name, place in ("other", evt.OTHER), ("unplaced", evt.UNPLACED):
-                    if state[place]:
-                        self.repairs[f"skipped_{name}_words"] = int(state[place])
-                marks = int(state[evt.MARKS])
-                if marks:
-                    edge, channel = mark_edge[:marks].copy(), mark_id[:marks].copy()
-                    yield Triggers(mark_t[:marks].copy(), edge, channel)
-                if done < len(words[0]):
-                    yield _piece(columns, rows, piece_at, state)
-                    columns, rows = _columns(PIECE_ROWS + _SPARE_ROWS), 0
-                    piece_at = at + done * size
-                if state[evt.FAULT]:
-                    self._fail_at(int(words[0][done]), int(state[evt.FAULT]), at + done * size)
-            at += done * size
-        yield _piece(columns, rows, piece_at, state)
+            try:
+                yield from decoder.decode(words, at, size)
+            except WordError as error:
+                yield decoder.rest()
+                self._fail_at(int(words[0][error.word]), error.fault, at + error.word * size)
+            finally:
+                self.repairs.update(decoder.skipped())
+            at += len(words[0]) * size
+        yield decoder.rest()
         if at < self._size:
             self._fail(f"the file ends after {self._size - at} of a word's {size} bytes", at)
 
@@ -414,15 +380,15 @@ class DatRecording(PropheseeRecording):
         from evreel.kernels import evt
 
         height, width = self.sensor
-        state = _new_state()
+        state = new_state()
         buffer = np.empty(8 * PIECE_ROWS, np.uint8)
         at = self._start
         while self._size - at >= 8:
             n = self._read(buffer, at) // 8
             records = buffer[: 8 * n].view("<u4")
-            columns = _columns(n)
+            columns = columns_for(n)
             done = evt.dat(records, state, width, height, FARTHEST, *self._layout, *columns)
-            yield _piece(columns, done, at, state)
+            yield piece_of(columns, done, at, state)
             at += 8 * done
             if state[evt.FAULT] == evt.FAR:
                 self._fail("its times exceed 285 years", at)
@@ -466,37 +432,3 @@ def open_prophesee(
         raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
     kinds = {kind.encoding: kind for kind in _RECORDINGS}
     return kinds[encoding](path, stream=stream, sensor=sensor, reading=reading)
-
-
-def _new_state() -> npt.NDArray[np.int64]:
-    """Return a kernel's state before the first word."""
-    from evreel.kernels import evt
-
-    state = np.zeros(evt.STATE_SIZE, np.int64)
-    state[[evt.LAST, evt.BASE, evt.NOW, evt.ROW, evt.VECTOR]] = evt.UNKNOWN
-    state[evt.HIGH] = -1
-    state[evt.SOUND] = 1
-    return state
-
-
-def _set_bits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return for each number of 12 bits which bits are set, the lowest first, and how many."""
-    bits = np.arange(1 << 12)[:, None] >> np.arange(12) & 1
-    return np.argsort(1 - bits, axis=1, kind="stable").astype(np.uint8), bits.sum(1, np.uint8)
-
-
-def _columns(rows: int) -> tuple[npt.NDArray[Any], ...]:
-    """Return room for t, x, y, p."""
-    return tuple(np.empty(rows, dtype) for dtype in (np.int64, np.uint16, np.uint16, np.uint8))
-
-
-def _piece(
-    columns: tuple[npt.NDArray[Any], ...], rows: int, offset: int, state: npt.NDArray[np.int64]
-) -> Piece:
-    """Return the first rows as a piece, and reset the order check for the next one."""
-    from evreel.kernels import evt
-
-    t, x, y, p = first_rows(columns, rows)
-    sound = bool(state[evt.SOUND])
-    state[evt.SOUND], state[evt.LAST] = 1, evt.UNKNOWN
-    return Piece(t, x, y, p, offset, sound)

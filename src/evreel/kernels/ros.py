@@ -1,0 +1,107 @@
+"""Events in messages of ROS → columns.
+
+Each loop decodes, and also checks whether the events are in order and inside the sensor, as those
+of `evt` do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.kernels import kernel
+
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+UInt16Array = npt.NDArray[np.uint16]
+UInt64Array = npt.NDArray[np.uint64]
+
+# Data (bytes) of n events, each `step` bytes after the one before; columns t (µs), x, y (px), p (0
+# or 1) of n rows or more; width, height of the sensor, px; last: timestamp before the first, µs.
+
+
+@kernel
+def number(data: UInt8Array, at: int, size: int) -> int:
+    """Return a little-endian number of 2 or 4 bytes."""
+    value = np.int64(data[at]) | np.int64(data[at + 1]) << 8
+    if size == 4:
+        value |= np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
+    return value  # type: ignore[return-value]
+
+
+@kernel
+def stamped(
+    data: UInt8Array,
+    n: int,
+    step: int,
+    places: Int64Array,
+    signed: bool,
+    width: int,
+    height: int,
+    last: int,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+) -> tuple[int, bool]:
+    """Decode events with x, y, a time in s and ns, and a polarity, in this order at five places.
+
+    Returns how many were decoded: all, or those before one whose polarity is above 1 or whose ns
+    are 10⁹ or more; and whether these are in order and inside the sensor.
+    """
+    at_x, at_y, at_s, at_ns, at_p = places[0], places[1], places[2], places[3], places[4]
+    sound = True
+    begin = 0
+    for i in range(n):
+        nanoseconds = number(data, begin + at_ns, 4)
+        seconds = number(data, begin + at_s, 4)
+        if signed and seconds >= 1 << 31:
+            seconds -= 1 << 32
+        polarity = data[begin + at_p]
+        if polarity > 1 or nanoseconds >= 1_000_000_000:
+            return i, sound
+        # A division by a constant of 32 bits is a multiplication.
+        now = seconds * 1_000_000 + np.int64(np.uint32(nanoseconds) // np.uint32(1_000))
+        column, row = number(data, begin + at_x, 2), number(data, begin + at_y, 2)
+        t[i] = now
+        x[i] = column
+        y[i] = row
+        p[i] = polarity
+        sound &= bool((now >= last) & (column < width) & (row < height))
+        last = int(now)
+        begin += step
+    return n, sound
+
+
+@kernel
+def mono(
+    words: UInt64Array,
+    base: int,
+    rest: int,
+    width: int,
+    height: int,
+    last: int,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+) -> bool:
+    """Decode words of ``mono``, whose times count from base µs and rest ns.
+
+    From the lowest bits: 32 of ns, 16 of x, 15 of y, the polarity. Returns whether they are in
+    order and inside the sensor.
+    """
+    sound = True
+    for i in range(len(words)):
+        word = words[i]
+        ns = np.uint64(word & np.uint64(0xFFFFFFFF)) + np.uint64(rest)
+        now = base + np.int64(ns // np.uint64(1_000))
+        column = np.int64(word >> np.uint64(32)) & 0xFFFF
+        row = np.int64(word >> np.uint64(48)) & 0x7FFF
+        t[i] = now
+        x[i] = column
+        y[i] = row
+        p[i] = word >> np.uint64(63)
+        sound &= bool((now >= last) & (column < width) & (row < height))
+        last = int(now)
+    return sound

@@ -1,0 +1,157 @@
+"""Words of Prophesee's EVT encodings, wherever they are stored: decoded as they come.
+
+`evreel.recordings.prophesee` says what the words mean, `evreel.kernels.evt` decodes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.events import Sensor, Triggers
+from evreel.recordings.decoded import PIECE_ROWS, first_rows
+from evreel.recordings.pieces import Piece
+from evreel.timebase import FARTHEST
+
+MARK_ROWS = 1 << 12
+"""Triggers in a batch."""
+
+_SPARE_ROWS = 64  # kernels leave fewer rows than this free
+
+
+class WordError(Exception):
+    """A word that cannot be decoded: its index, and the kernel's number of what is wrong."""
+
+    def __init__(self, word: int, fault: int) -> None:
+        super().__init__(word, fault)
+        self.word, self.fault = word, fault
+
+
+class EvtDecoder:
+    """Decodes the words of a stream, whose state it keeps between parts.
+
+    Parameters
+    ----------
+    encoding : ``EVT2``, ``EVT21`` or ``EVT3``.
+    sensor : the sensor's size, by which events are checked.
+    """
+
+    def __init__(self, encoding: str, sensor: Sensor) -> None:
+        from evreel.kernels import evt
+
+        kernels: dict[str, Any] = {"EVT2": evt.evt2, "EVT21": evt.evt21, "EVT3": evt.evt3}
+        self._decode = kernels[encoding]
+        self._tables = () if encoding == "EVT2" else _set_bits()
+        self._sensor = sensor
+        self._state = new_state()
+        self._mark_t = np.empty(MARK_ROWS, np.int64)
+        self._mark_edge = np.empty(MARK_ROWS, np.int8)
+        self._mark_id = np.empty(MARK_ROWS, np.int16)
+        self._columns, self._rows = columns_for(PIECE_ROWS + _SPARE_ROWS), 0
+        self._piece_at = 0
+
+    def decode(
+        self, words: tuple[npt.NDArray[Any], ...], at: int, size: int
+    ) -> Iterator[Piece | Triggers]:
+        """Decode words; yield triggers, and events where there are enough for a piece.
+
+        Parameters
+        ----------
+        words
+            The words, or their halves, of which the first has the type.
+        at, size
+            Byte where the first one is, and bytes from one to the next.
+
+        Raises
+        ------
+        WordError
+            At a word that cannot be decoded; what came before it is kept.
+        """
+        from evreel.kernels import evt
+
+        state = self._state
+        height, width = self._sensor
+        if not self._rows:
+            self._piece_at = at
+        done = 0
+        while done < len(words[0]):
+            done += self._decode(
+                *(part[done:] for part in words),
+                state,
+                width,
+                height,
+                FARTHEST,
+                *self._tables,
+                *(column[self._rows :] for column in self._columns),
+                self._mark_t,
+                self._mark_edge,
+                self._mark_id,
+            )
+            self._rows += int(state[evt.ROWS])
+            marks = int(state[evt.MARKS])
+            if marks:
+                edge, channel = self._mark_edge[:marks].copy(), self._mark_id[:marks].copy()
+                yield Triggers(self._mark_t[:marks].copy(), edge, channel)
+            if done < len(words[0]):
+                yield self.rest()
+                self._piece_at = at + done * size
+            if state[evt.FAULT]:
+                raise WordError(done, int(state[evt.FAULT]))
+
+    def first_us(self) -> int | None:
+        """Return the timestamp of the first event that was not yielded; None if there is none."""
+        return int(self._columns[0][0]) if self._rows else None
+
+    def rest(self) -> Piece:
+        """Return the events that were not yielded."""
+        piece = piece_of(self._columns, self._rows, self._piece_at, self._state)
+        self._columns, self._rows = columns_for(PIECE_ROWS + _SPARE_ROWS), 0
+        return piece
+
+    def skipped(self) -> dict[str, int]:
+        """Return how many words were left out, by the name of their count."""
+        from evreel.kernels import evt
+
+        counts = (("other", evt.OTHER), ("unplaced", evt.UNPLACED))
+        return {
+            f"skipped_{name}_words": int(self._state[place])
+            for name, place in counts
+            if self._state[place]
+        }
+
+
+def new_state() -> npt.NDArray[np.int64]:
+    """Return a kernel's state before the first word."""
+    from evreel.kernels import evt
+
+    state = np.zeros(evt.STATE_SIZE, np.int64)
+    state[[evt.LAST, evt.BASE, evt.NOW, evt.ROW, evt.VECTOR]] = evt.UNKNOWN
+    state[evt.HIGH] = -1
+    state[evt.SOUND] = 1
+    return state
+
+
+def _set_bits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return for each number of 12 bits which bits are set, the lowest first, and how many."""
+    bits = np.arange(1 << 12)[:, None] >> np.arange(12) & 1
+    return np.argsort(1 - bits, axis=1, kind="stable").astype(np.uint8), bits.sum(1, np.uint8)
+
+
+def columns_for(rows: int) -> tuple[npt.NDArray[Any], ...]:
+    """Return room for t, x, y, p."""
+    return tuple(np.empty(rows, dtype) for dtype in (np.int64, np.uint16, np.uint16, np.uint8))
+
+
+def piece_of(
+    columns: tuple[npt.NDArray[Any], ...], rows: int, offset: int, state: npt.NDArray[np.int64]
+) -> Piece:
+    """Return the first rows as a piece, and reset the order check for the next one."""
+    from evreel.kernels import evt
+
+    t, x, y, p = first_rows(columns, rows)
+    sound = bool(state[evt.SOUND])
+    state[evt.SOUND], state[evt.LAST] = 1, evt.UNKNOWN
+    return Piece(t, x, y, p, offset, sound)

@@ -1,0 +1,205 @@
+"""What the files of a bag have in common: connections, messages in their order, and damage."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Generator, Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, NoReturn
+
+from evreel.errors import RecordingError
+from evreel.recordings.aedat4.flatbuffer import DamageError
+from evreel.recordings.aedat4.packets import COMPRESSIONS, PACKET_LIMIT, Unpacker
+from evreel.system import fill_at, read_at
+
+MESSAGE_LIMIT = PACKET_LIMIT
+"""Size limit of a message, and of a chunk that is compressed, bytes: 20 million events."""
+ZSTD_START = b"\x28\xb5\x2f\xfd"
+"""First bytes of what Zstandard has compressed."""
+_HEAD_BYTES = 1 << 16
+
+
+class Connection(NamedTuple):
+    """Where messages come from.
+
+    Parameters
+    ----------
+    topic, type : their topic, and their type's name as in ROS 2.
+    coding, definition : how the type's definition is written (``msg`` or ``idl``), and its text.
+    is_cdr : whether messages are in CDR, as in ROS 2; else they are packed, as in ROS 1.
+    """
+
+    topic: str
+    type: str
+    coding: str
+    definition: str
+    is_cdr: bool
+
+
+class Message(NamedTuple):
+    """A message as it is in a bag.
+
+    Parameters
+    ----------
+    connection : number of the connection that it came from.
+    place : where it is: a byte of the file, of its chunk if that is compressed; or its number.
+    data : its bytes; they may be those of a larger buffer.
+    """
+
+    connection: int
+    place: int
+    data: memoryview
+
+
+class BagDamage(Exception):  # noqa: N818 (it is turned into one of evreel's errors)
+    """A file of a bag is damaged at a place; or, if `is_whole`, it cannot be read here."""
+
+    def __init__(
+        self, problem: str, place: int, hint: str | None = None, *, is_whole: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.problem, self.place, self.hint, self.is_whole = problem, place, hint, is_whole
+
+
+class BagFile(ABC):
+    """A file of a bag, read from its start to its end in memory bounded by a chunk and a message.
+
+    Parameters
+    ----------
+    path
+        The file.
+    salvages
+        Whether what is whole is read of a file that is cut off, or whose index is damaged. Then
+        connections are found by reading all of it.
+
+    Attributes
+    ----------
+    path, size
+        The file, and its bytes.
+    connections
+        Number of a connection → what is known of it; complete once the file is opened.
+    last_place
+        A place after all messages; for what is expected of a pass.
+    """
+
+    is_ros1 = False
+
+    def __init__(self, path: Path, *, salvages: bool) -> None:
+        self.path = path
+        self.salvages = salvages
+        self.connections: dict[int, Connection] = {}
+        with self._opened():
+            self.last_place = self.size
+            self._open()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                self._file = file
+                self.size = os.fstat(file.fileno()).st_size
+                yield file
+        except OSError as error:
+            raise RecordingError(f"cannot be read: {error.strerror}", path=self.path) from error
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Find the connections."""
+
+    @abstractmethod
+    def _messages(self, wanted: Collection[int] | None) -> Iterator[Message]:
+        """Yield messages as `messages` does; with None, find connections and yield nothing."""
+
+    def messages(self, wanted: Collection[int]) -> Generator[Message, None, None]:
+        """Yield the messages of some connections, in the order of the file.
+
+        Raises
+        ------
+        BagDamage
+            Where the file is damaged; what came before it is whole.
+        """
+        with self._opened():
+            yield from self._messages(wanted)
+
+    def _scan(self) -> None:
+        """Find connections by reading the whole file; when salvaging, up to damage."""
+        try:
+            for _ in self._messages(None):
+                pass
+        except BagDamage as damage:
+            if damage.is_whole or not self.salvages:
+                raise
+
+    def _read(self, size: int, at: int, what: str) -> bytes:
+        """Return bytes of the file; raise `BagDamage` if it ends before."""
+        if size > self.size - at:
+            raise BagDamage(
+                f"{what} that begins here has {size} bytes, but the file ends at byte {self.size}, "
+                "in the middle of it",
+                at,
+            )
+        data = read_at(self._file.fileno(), size, at)
+        if len(data) < size:  # a system may return less than it was asked for
+            buffer = memoryview(bytearray(size))
+            done = 0
+            while done < size:
+                got = fill_at(self._file.fileno(), buffer[done:], at + done)
+                if not got:
+                    raise BagDamage("the file became shorter while it was read", at + done)
+                done += got
+            data = bytes(buffer)
+        return data
+
+
+def undone(compression: str, packed: memoryview, place: int, what: str) -> memoryview:
+    """Return what a chunk or a message holds, undoing its compression.
+
+    Parameters
+    ----------
+    compression : ``none`` or an empty text, ``bz2``, ``lz4`` or ``zstd``.
+    place : where it is, for errors.
+    what : what it is called there.
+    """
+    if compression in ("", "none"):
+        return packed
+    if compression == "bz2":
+        return memoryview(_unbz2(packed, place, what))
+    if compression.upper() not in COMPRESSIONS:
+        raise BagDamage(
+            f"{what} is compressed by {compression[:20]!r}",
+            place,
+            "bz2, lz4 and zstd can be read. Write the bag again with one of them.",
+            is_whole=True,
+        )
+    try:
+        return memoryview(Unpacker(COMPRESSIONS.index(compression.upper()))(packed))
+    except DamageError as damage:
+        raise BagDamage(f"{what} {damage}", place) from damage
+
+
+def _unbz2(packed: memoryview, place: int, what: str) -> bytes:
+    undo = bz2.BZ2Decompressor()
+    try:
+        plain = undo.decompress(packed, MESSAGE_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        raise BagDamage(f"{what} cannot be unpacked: {error}", place) from error
+    if len(plain) > MESSAGE_LIMIT:
+        raise BagDamage(f"{what} unpacks to more than {MESSAGE_LIMIT} bytes", place)
+    if not undo.eof or undo.unused_data:
+        raise BagDamage(f"{what} does not end where its bz2 data do", place)
+    return plain
+
+
+def read_text(data: bytes, what: str, place: int) -> str:
+    """Return a text of a bag; raise `BagDamage` if it is none."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        _fail_text(data, what, place)
+
+
+def _fail_text(data: bytes, what: str, place: int) -> NoReturn:
+    raise BagDamage(f"{what} {data[:20]!r} is not a text", place)

@@ -1,0 +1,440 @@
+"""Messages of events → events: `EventArray` of dvs_msgs and its like, `EventPacket`.
+
+An ``EventArray`` has events one by one, each with x, y, polarity, and its time in s and ns since
+1970. Their fields are found by the message's definition, in any order. Times become whole µs: what
+is less is cut off.
+
+An ``EventPacket`` of event_camera_msgs has bytes in an encoding that it names:
+
+=========  ========================================================================================
+evt3       words of EVT 3.0, and evt21, evt2 of EVT 2.1 and 2.0, as the camera sends them; a word
+           may depend on words of an earlier message
+mono       words of 64 bits: 32 of ns since ``time_base``, 16 of x, 15 of y, the polarity
+libcaer    an int32 of µs since ``time_base``, after 32 bits: from the second one polarity, 15 of y,
+           15 of x; times fall by 2³¹ where they wrap
+=========  ========================================================================================
+
+evt… and mono count from when the camera was started. The stamp of a message's header is the time of
+its first event by the clock that all others have, as well as the driver can tell. So all times are
+moved by the same number of µs: what the first packet's first event is early. Later stamps are not
+used: they jitter by milliseconds.
+
+Sources: the README of event_camera_msgs, and event_camera_codecs for libcaer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evreel.events import Sensor, Triggers
+from evreel.recordings.decoded import PIECE_ROWS, first_rows, in_order_and_inside
+from evreel.recordings.evt import EvtDecoder, WordError, columns_for
+from evreel.recordings.pieces import Piece
+from evreel.recordings.ros.definitions import (
+    FieldError,
+    Many,
+    Number,
+    Reader,
+    Rows,
+    Struct,
+    Text,
+)
+from evreel.timebase import FARTHEST
+
+EVENT_TYPES = ("EventArray", "EventPacket")
+"""Names of message types that have events, without their package."""
+_EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
+"""Encoding → its name elsewhere, and bytes of a word."""
+ENCODINGS = (*_EVT, "mono", "libcaer")
+"""Encodings of packets that can be read."""
+_UNKNOWN = -(1 << 62)
+_LIBCAER_WRAP_US = 1 << 31
+
+
+class EncodingError(Exception):
+    """Events that are whole, but coded in a way that cannot be read."""
+
+
+def stamp_us(stamp: dict[str, int]) -> int:
+    """Return a time of ROS in whole µs; what is less is cut off."""
+    if not 0 <= stamp["nanosec"] < 1_000_000_000:
+        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second")
+    return stamp["sec"] * 1_000_000 + stamp["nanosec"] // 1_000
+
+
+class _Run(NamedTuple):
+    """Events of a message whose fields are in the same places.
+
+    Parameters
+    ----------
+    n : how many they are.
+    at, step : byte of the first, and bytes from one to the next.
+    places : of x, y, s, ns and polarity in each.
+    """
+
+    n: int
+    at: int
+    step: int
+    places: tuple[int, ...]
+
+
+class Decoder(ABC):
+    """Decodes the messages of one topic; yields events where there are enough for a piece."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        self._sensor = sensor
+
+    @abstractmethod
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, given its fields.
+
+        Raises
+        ------
+        FieldError
+            If it is damaged; what came before is kept.
+        """
+
+    @abstractmethod
+    def rest(self) -> Piece:
+        """Return the events that were not yielded."""
+
+    def skipped(self) -> dict[str, int]:
+        """Return what was left out, by the name of its count."""
+        return {}
+
+
+_Columns = tuple[npt.NDArray[Any], ...]
+
+
+class _Gathering(Decoder):
+    """Gathers events into columns."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        super().__init__(sensor)
+        self._columns, self._rows = columns_for(PIECE_ROWS), 0
+        self._place = self._before = 0
+        self._last, self._sound = _UNKNOWN, True
+
+    def _gather(
+        self, n: int, place: int, before: int, fill: Callable[[int, int, _Columns], int]
+    ) -> Iterator[Piece]:
+        """Take n events of a message, after some others of it.
+
+        Parameters
+        ----------
+        fill
+            Function of a first event, a number of them, and their columns, which it fills, adding
+            to `_sound`. It returns how many it could decode.
+
+        Raises
+        ------
+        FieldError
+            If these are fewer.
+        """
+        done = 0
+        while done < n:
+            if not self._rows:
+                self._place, self._before = place, before + done
+            take = min(n - done, PIECE_ROWS - self._rows)
+            rows = tuple(column[self._rows : self._rows + take] for column in self._columns)
+            got = fill(done, take, rows)
+            if got:
+                self._last = int(rows[0][got - 1])
+                self._rows += got
+            done += got
+            if got < take:
+                raise FieldError(
+                    f"has an event, number {before + done} of it, whose polarity is not 0 or 1, or "
+                    "whose time has 10⁹ ns or more"
+                )
+            if self._rows == PIECE_ROWS:
+                yield self.rest()
+
+    def rest(self) -> Piece:
+        """Return the events that were not yielded."""
+        t, x, y, p = first_rows(self._columns, self._rows)
+        piece = Piece(t, x, y, p, self._place, self._sound, self._before)
+        self._columns, self._rows = columns_for(PIECE_ROWS), 0
+        self._last, self._sound = _UNKNOWN, True
+        return piece
+
+
+class ArrayDecoder(_Gathering):
+    """Decodes ``EventArray``.
+
+    Parameters
+    ----------
+    sensor
+        The sensor's size.
+    of
+        The fields of an event.
+
+    Raises
+    ------
+    EncodingError
+        If an event has other fields.
+    """
+
+    def __init__(self, sensor: Sensor, of: Struct) -> None:
+        super().__init__(sensor)
+        self._of = of
+        is_known = of.kind("x") == of.kind("y") == Number("H") and of.is_time("ts")
+        if not is_known or of.kind("polarity") != Number("B"):
+            listed = ", ".join(name for name, _ in of.fields)
+            raise EncodingError(
+                f"has events with fields {listed}; x and y as uint16, ts as a time, and polarity "
+                "as a bool are expected"
+            )
+        self._is_signed = of.kind("ts.sec") == Number("i")
+        self._known: dict[int, list[_Run]] = {}
+
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, as `Decoder.add` says."""
+        from evreel.kernels import ros
+
+        height, width = self._sensor
+        rows: Rows = found["events"]
+        data = np.frombuffer(reader.data, np.uint8)
+        before = 0
+        for run in self._runs(reader, rows):
+
+            def fill(begin: int, n: int, columns: _Columns, run: _Run = run) -> int:
+                at = run.at + begin * run.step
+                places = np.array(run.places)
+                sensor = self._is_signed, width, height
+                done, sound = ros.stamped(
+                    data[at:], n, run.step, places, *sensor, self._last, *columns
+                )
+                self._sound &= sound
+                return int(done)
+
+            yield from self._gather(run.n, place, before, fill)
+            before += run.n
+
+    def _runs(self, reader: Reader, rows: Rows) -> Iterator[_Run]:
+        """Yield the events of a message by where their fields are.
+
+        In CDR, the first event may have other gaps than those after it.
+        """
+        if not rows.n:
+            return
+        phase = rows.at % 8
+        if phase not in self._known:
+            spaced = reader.spacing(self._of, phase)
+            assert spaced is not None
+            self._known[phase] = [
+                _Run(1, 0, spaced[0], self._in_event(reader, phase)),
+                _Run(0, spaced[0], spaced[1], self._in_event(reader, phase + spaced[0])),
+            ]
+        first, others = self._known[phase]
+        if first[2:] == others[2:]:
+            yield first._replace(n=rows.n, at=rows.at)
+            return
+        yield first._replace(at=rows.at)
+        yield others._replace(n=rows.n - 1, at=rows.at + others.at)
+
+    def _in_event(self, reader: Reader, at: int) -> tuple[int, ...]:
+        """Return where x, y, s, ns and polarity are in an event whose room begins at a byte."""
+        places = {name: place - at for name, place in reader.places(self._of, at).items()}
+        return (*(places[name] for name in ("x", "y", "ts")), places["ts"] + 4, places["polarity"])
+
+
+class MonoDecoder(_Gathering):
+    """Decodes packets in ``mono``."""
+
+    def __init__(self, sensor: Sensor) -> None:
+        super().__init__(sensor)
+        self._moved_ns: int | None = None
+
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, as `Decoder.add` says."""
+        from evreel.kernels import ros
+
+        words = _words(found["events"], reader, 8)
+        stamp = found["header"]["stamp"]
+        stamp_us(stamp)
+        if self._moved_ns is None:
+            self._moved_ns = stamp["sec"] * 10**9 + stamp["nanosec"] - found["time_base"]
+        base_us, rest_ns = divmod(found["time_base"] + self._moved_ns, 1_000)
+        _check_near(base_us)
+        height, width = self._sensor
+
+        def fill(begin: int, n: int, columns: _Columns) -> int:
+            self._sound &= ros.mono(
+                *(words[begin : begin + n], base_us, rest_ns, width, height, self._last, *columns)
+            )
+            return n
+
+        yield from self._gather(len(words), place, 0, fill)
+
+
+class LibcaerDecoder(_Gathering):
+    """Decodes packets in ``libcaer``."""
+
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, as `Decoder.add` says."""
+        words = _words(found["events"], reader, 8)
+        base_us = found["time_base"] // 1_000
+        _check_near(base_us)
+        low = (words >> np.uint64(32)).astype(np.int64)
+        low -= (low >= 1 << 31) * (1 << 32)
+        low[1:] += np.cumsum(low[1:] < low[:-1]) * _LIBCAER_WRAP_US
+
+        def fill(begin: int, n: int, columns: _Columns) -> int:
+            t, x, y, p = columns
+            some = words[begin : begin + n]
+            t[:] = low[begin : begin + n] + base_us
+            x[:] = some >> np.uint64(17) & np.uint64(0x7FFF)
+            y[:] = some >> np.uint64(2) & np.uint64(0x7FFF)
+            p[:] = some >> np.uint64(1) & np.uint64(1)
+            self._sound &= bool(t[0] >= self._last) and in_order_and_inside(t, x, y, self._sensor)
+            return n
+
+        yield from self._gather(len(words), place, 0, fill)
+
+
+class EvtPacketDecoder(Decoder):
+    """Decodes packets in an EVT encoding."""
+
+    def __init__(self, sensor: Sensor, encoding: str) -> None:
+        super().__init__(sensor)
+        name, self._size = _EVT[encoding]
+        self._words = EvtDecoder(name, sensor)
+        self._moved_us: int | None = None
+
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, as `Decoder.add` says."""
+        words: tuple[npt.NDArray[Any], ...] = (_words(found["events"], reader, self._size),)
+        if self._size == 8:
+            halves = words[0].view("<u4").reshape(-1, 2)
+            words = (halves[:, 1], halves[:, 0])
+        stamp = stamp_us(found["header"]["stamp"])
+        decoded = self._decoded(words, place)
+        if self._moved_us is None:
+            held = list(decoded)
+            firsts = [int(one.t[0]) for one in held if len(one.t)]
+            waiting = self._words.first_us()
+            firsts += [] if waiting is None else [waiting]
+            if not firsts:
+                return
+            self._moved_us = stamp - min(firsts)
+            decoded = iter(held)
+        for one in decoded:
+            yield self._moved(one)
+
+    def _decoded(
+        self, words: tuple[npt.NDArray[Any], ...], place: int
+    ) -> Iterator[Piece | Triggers]:
+        try:
+            yield from self._words.decode(words, place, 0)
+        except WordError as error:
+            raise FieldError(
+                f"has word {int(words[0][error.word]):#x}, number {error.word} of it, which does "
+                "not exist in its encoding"
+            ) from error
+
+    def _moved(self, one: Piece | Triggers) -> Piece | Triggers:
+        """Return events or triggers with times by the clock of all others."""
+        t = one.t + (self._moved_us or 0)
+        return replace(one, t=t) if isinstance(one, Triggers) else one._replace(t=t)
+
+    def rest(self) -> Piece:
+        """Return the events that were not yielded."""
+        moved = self._moved(self._words.rest())
+        assert isinstance(moved, Piece)
+        return moved
+
+    def skipped(self) -> dict[str, int]:
+        """Return how many words were left out, by the name of their count."""
+        return self._words.skipped()
+
+
+_BYTES = Many(Number("B"), None)
+
+
+def check_fields(of: Struct) -> None:
+    """Raise `EncodingError` if messages with such fields cannot be read."""
+    events = of.kind("events")
+    is_array = isinstance(events, Many) and events.n is None and isinstance(events.item, Struct)
+    if not (
+        of.kind("height") == of.kind("width") == Number("I")
+        and (is_array or _is_packet(of))
+        and of.is_time("header.stamp")
+    ):
+        listed = ", ".join(name for name, _ in of.fields)
+        raise EncodingError(f"has fields {listed}, which are not those of events")
+
+
+def _is_packet(of: Struct) -> bool:
+    return (
+        of.kind("events") == _BYTES
+        and of.kind("encoding") == Text()
+        and of.kind("time_base") == Number("Q")
+    )
+
+
+def decoder_for(of: Struct, first: dict[str, Any], sensor: Sensor) -> Decoder:
+    """Return a decoder for the messages of a topic.
+
+    Parameters
+    ----------
+    of : their fields, which `check_fields` found to be right.
+    first : the fields of the first message.
+
+    Raises
+    ------
+    EncodingError
+        If they cannot be read.
+    """
+    events = of.kind("events")
+    if isinstance(events, Many) and isinstance(events.item, Struct):
+        return ArrayDecoder(sensor, events.item)
+    encoding = first["encoding"].decode(errors="replace")
+    if encoding not in ENCODINGS:
+        raise EncodingError(
+            f"has events in encoding {encoding[:40]!r}; {', '.join(ENCODINGS)} can be read"
+        )
+    if first.get("is_bigendian"):
+        raise EncodingError("has big-endian events; little-endian ones can be read")
+    if encoding == "mono":
+        return MonoDecoder(sensor)
+    return LibcaerDecoder(sensor) if encoding == "libcaer" else EvtPacketDecoder(sensor, encoding)
+
+
+def triggers_of(of: Struct, reader: Reader) -> Triggers:
+    """Return the triggers of a packet in encoding ``trigger``.
+
+    A word has 32 bits of ns since the stamp, 16 of no meaning, 15 of the channel, and the edge.
+
+    Raises
+    ------
+    FieldError
+        If it is in another encoding.
+    """
+    found = reader.fields(of)
+    if found["encoding"] != b"trigger":
+        raise FieldError(f"is in encoding {found['encoding'][:20]!r}, not in that of triggers")
+    words = _words(found["events"], reader, 8)
+    ns = found["header"]["stamp"]["nanosec"] % 1_000 + (words & np.uint64(0xFFFFFFFF)).astype("i8")
+    t = stamp_us(found["header"]["stamp"]) + ns // 1_000
+    edge = (words >> np.uint64(63)).astype(np.int8)
+    return Triggers(t, edge, (words >> np.uint64(48) & np.uint64(0x7FFF)).astype(np.int16))
+
+
+def _words(rows: Rows, reader: Reader, size: int) -> npt.NDArray[Any]:
+    """Return the bytes of a packet as words of so many bytes."""
+    if rows.n % size:
+        raise FieldError(f"has {rows.n} bytes of events, which are words of {size} bytes")
+    # Copied: kernels are compiled for aligned words.
+    return np.array(np.frombuffer(reader.data, f"<u{size}", rows.n // size, rows.at))
+
+
+def _check_near(t: int) -> None:
+    if abs(t) > FARTHEST:
+        raise FieldError(f"has a time of {t} µs, which is not within 285 years of 0")
