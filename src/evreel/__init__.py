@@ -69,7 +69,7 @@ _LAZY = {
 def open(  # noqa: A001
     path: str | os.PathLike[str],
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     format: str | None = None,  # noqa: A002
     reading: Reading | None = None,
@@ -81,7 +81,7 @@ def open(  # noqa: A001
     path
         The file, as str or Path. The format is recognized by content, not by name.
     stream
-        Which event stream, if the file has several.
+        Which event stream, if the file has several: its number, or the name of its topic.
     sensor
         Sensor size, if the file does not state it: ``(height, width)``, a `Sensor`, or text such as
         ``"346x260"``, width x height.
@@ -129,7 +129,7 @@ def read(
     start_us: int | None = None,
     stop_us: int | None = None,
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     format: str | None = None,  # noqa: A002
     reading: Reading | None = None,

@@ -21,6 +21,8 @@ from evreel.errors import SourceError
 
 SUFFIX = ".folder"
 """Suffix of the listing of a folder that was acquired."""
+BAG_LISTING = "metadata.yaml"
+"""Name of the file by which a folder is a bag of ROS 2, and so one recording."""
 
 
 class Listing(NamedTuple):
@@ -56,6 +58,12 @@ def folder_of(path: str | Path) -> Path | None:
         return None
     beside = path.with_suffix("")
     return beside if beside.is_symlink() else None
+
+
+def bag_of(path: str | Path) -> Path | None:
+    """Return the folder, as `folder_of` does, if it is a bag of ROS 2: one recording."""
+    folder = folder_of(path)
+    return folder if folder is not None and (folder / BAG_LISTING).is_file() else None
 
 
 def files_of(folder: str | Path) -> list[tuple[str, Path]]:

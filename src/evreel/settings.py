@@ -126,6 +126,8 @@ class Type(NamedTuple):
         All values of a text.
     nullable
         Whether it may be None.
+    or_name
+        Whether a number may be a text instead: a name.
     """
 
     base: type
@@ -133,6 +135,7 @@ class Type(NamedTuple):
     length: int | None = None
     choices: tuple[str, ...] = ()
     nullable: bool = False
+    or_name: bool = False
 
 
 class Known(NamedTuple):
@@ -252,8 +255,12 @@ def type_of(hint: Any) -> Type:
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        [kind] = (argument for argument in arguments if argument is not types.NoneType)
-        return type_of(kind)._replace(nullable=True)
+        nullable = types.NoneType in arguments
+        kinds = [argument for argument in arguments if argument is not types.NoneType]
+        if kinds == [int, str]:
+            return Type(int, nullable=nullable, or_name=True)
+        [kind] = kinds
+        return type_of(kind)._replace(nullable=nullable)
     if origin is Literal:
         return Type(str, choices=arguments)
     if origin is tuple:
@@ -462,9 +469,10 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 def _scalar_problem(kind: Type, facts: Facts, value: object) -> str | None:
     """Return what is wrong with a value that is not a list or a mapping, or None."""
-    base = kind.base
-    if as_plain(base, value) is None:
-        return f"{shown(value)} is not {_WORDS[base]}"
+    if kind.or_name and isinstance(value, str):
+        return None if value else "the text is empty"
+    if as_plain(kind.base, value) is None:
+        return f"{shown(value)} is not {_WORDS[kind.base]}{' or a name' if kind.or_name else ''}"
     choices = kind.choices or facts.choices
     if choices and value not in choices:
         return f"{shown(value)} is not one of {', '.join(choices)}{guess(value, choices)}"
@@ -532,7 +540,9 @@ def typed(kind: Type, value: Any) -> Any:
     if kind.base is tuple:
         assert kind.item is not None
         return tuple(typed(kind.item, item) for item in value)
-    return value if kind.base is object else as_plain(kind.base, value)
+    if kind.base is object:
+        return value
+    return as_plain(str if kind.or_name and isinstance(value, str) else kind.base, value)
 
 
 def unset(of: type[S]) -> S:
@@ -639,6 +649,8 @@ def _type_schema(kind: Type, facts: Facts) -> dict[str, Any]:
         made |= {"uniqueItems": True} if facts.unique else {}
     else:
         made = {"type": _JSON_TYPES[kind.base]}
+        if kind.or_name:  # limits of one type leave values of the other alone
+            made = {"type": [_JSON_TYPES[kind.base], _JSON_TYPES[str]], "minLength": 1}
         made |= {"enum": list(choices)} if choices else {}
         made |= {"pattern": f"^(?:{facts.pattern})$"} if facts.pattern else {}
         made |= {"minLength": facts.least} if facts.least else {}
@@ -646,7 +658,8 @@ def _type_schema(kind: Type, facts: Facts) -> dict[str, Any]:
         made |= {key: limit for key, limit in limits if limit is not None}
         made |= {"maximum": facts.maximum} if facts.maximum is not None else {}
     if kind.nullable and "type" in made:
-        made["type"] = [made["type"], "null"]
+        given = made["type"]
+        made["type"] = [*([given] if isinstance(given, str) else given), "null"]
         made |= {"enum": [*choices, None]} if choices else {}
     return made
 

@@ -24,6 +24,7 @@ from evreel.cli.options import (
     has_any,
     labels,
     named_files,
+    number_or_name,
     option,
     output,
     pairs,
@@ -135,7 +136,12 @@ def _share(text: str) -> Share:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-STREAM = option("--stream", metavar="N", type=int, help="event stream, if several")
+STREAM = option(
+    "--stream",
+    metavar="N",
+    type=number_or_name,
+    help="event stream, if several: its number, or the topic's name",
+)
 
 
 def clock_option(more: str, **facts: Any) -> Option:

@@ -183,6 +183,8 @@ def _parser_of(kind: Type, facts: Facts) -> tuple[Callable[[str], Any], Any]:
         if kind.length is not None:
             return _numbers(kind.item.base, kind.length, facts.metavar or ""), None
         return (names, None) if "," in (facts.metavar or "") else (str, "append")
+    if kind.or_name:
+        return number_or_name, None
     return (str if kind.base is str else _number(kind.base)), None
 
 
@@ -229,6 +231,17 @@ def _number(base: type) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(f"{text!r} is not {number}") from None
 
     return parse
+
+
+def number_or_name(text: str) -> int | str:
+    """Return a whole number, or a name.
+
+    Examples
+    --------
+    >>> number_or_name("1"), number_or_name("/dvs/events")
+    (1, '/dvs/events')
+    """
+    return int(text) if text.isdecimal() and text.isascii() else text
 
 
 def _numbers(base: type, length: int, metavar: str) -> Callable[[str], list[Any]]:

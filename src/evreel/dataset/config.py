@@ -33,6 +33,7 @@ from evreel.dataset.documents import (
 from evreel.dataset.settings import Config
 from evreel.dataset.table import Row, folder_in, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError, meant_label
+from evreel.folders import bag_of
 from evreel.release.content import ANNOTATIONS, LISTED, SIDECARS, has_boxes, listed_in, paths_in
 from evreel.release.overlap import same_source
 from evreel.settings import (
@@ -402,7 +403,8 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield "labelled: says which frames of rois or tags are finished; neither is given"
     yield from _unfit_endings(row, config)
     is_one = by == "members" or config.events.columns is not None
-    if not is_one and (folder := folder_in(row)) is not None:
+    folder = None if is_one else folder_in(row)
+    if folder is not None and bag_of(folder) is None:
         yield (
             f"source: {str(folder)!r} is a folder, which only samples/by: members takes: its files "
             "are samples then; or columns, where its npy files are the columns of one recording. "

@@ -19,6 +19,7 @@ from evreel.dataset.table import Row, folder_in
 from evreel.errors import UsageError
 from evreel.files.clock import CLOCK_SUFFIX
 from evreel.folders import SUFFIX as FOLDER_SUFFIX
+from evreel.folders import bag_of
 from evreel.release.content import (
     ANNOTATIONS,
     BETWEEN,
@@ -426,9 +427,13 @@ class DataSet:
         }
 
     def folder(self, id_: str) -> Path | None:
-        """Return the local folder whose files are a recording's samples or columns, or None."""
-        may_be = self.is_archive(id_) or self.settings(id_).events.columns is not None
-        return folder_in(self.row(id_)) if may_be else None
+        """Return the local folder that a recording is, of samples, columns or a bag, or None."""
+        folder = folder_in(self.row(id_))
+        if folder is None:
+            return None
+        has_columns = self.settings(id_).events.columns is not None
+        is_one = self.is_archive(id_) or has_columns or bag_of(folder) is not None
+        return folder if is_one else None
 
     def recording_file(self, id_: str) -> str:
         """Return the acquired file of a recording; it keeps its source's suffix.

@@ -131,9 +131,10 @@ class EventsSettings(Cropping, Reading, Orientation):
         above=0,
         maximum=1_000_000_000,
     )
-    stream: int | None = setting(
+    stream: int | str | None = setting(
         None,
-        "Number of the event stream, where a recording holds several.",
+        "Event stream, where a recording holds several: its number; in a ROS bag, the name of its "
+        "topic.",
         minimum=0,
         maximum=1_000_000,
     )
@@ -1077,7 +1078,7 @@ class RecordingColumns(Settings):
         "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "
         "and outer.zip!inner.zip!park.aedat4 where it is in one more. A ! that belongs to a name "
         "is written !!, or %21 in a url. Where files are samples (samples/by: members), or columns "
-        "are npy files, it may be the path of a folder."
+        "are npy files, it may be the path of a folder; so it may for a bag of ROS 2, which is one."
     )
     md5: str | None = optional(
         "MD5 of what source says, 32 hexadecimal digits: of an archive, its own; of a folder, that "

@@ -21,12 +21,15 @@ UInt64Array = npt.NDArray[np.uint64]
 
 
 @kernel
-def number(data: UInt8Array, at: int, size: int) -> int:
-    """Return a little-endian number of 2 or 4 bytes."""
-    value = np.int64(data[at]) | np.int64(data[at + 1]) << 8
-    if size == 4:
-        value |= np.int64(data[at + 2]) << 16 | np.int64(data[at + 3]) << 24
-    return value  # type: ignore[return-value]
+def short_at(data: UInt8Array, at: np.uint64) -> np.uint32:
+    """Return a little-endian number of two bytes; indices of this type cannot be negative."""
+    return np.uint32(data[at]) | np.uint32(data[at + np.uint64(1)]) << np.uint32(8)
+
+
+@kernel
+def word_at(data: UInt8Array, at: np.uint64) -> np.uint32:
+    """Return a little-endian number of four bytes."""
+    return short_at(data, at) | short_at(data, at + np.uint64(2)) << np.uint32(16)
 
 
 @kernel
@@ -49,27 +52,30 @@ def stamped(
     Returns how many were decoded: all, or those before one whose polarity is above 1 or whose ns
     are 10⁹ or more; and whether these are in order and inside the sensor.
     """
-    at_x, at_y, at_s, at_ns, at_p = places[0], places[1], places[2], places[3], places[4]
+    at_x, at_y, at_s = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2])
+    at_ns, at_p = np.uint64(places[3]), np.uint64(places[4])
+    begin, step_ = np.uint64(0), np.uint64(step)
+    columns, rows = np.uint32(width), np.uint32(height)
+    before_1970 = np.int64(1 << 31 if signed else 1 << 32)
+    before = np.int64(last)
     sound = True
-    begin = 0
     for i in range(n):
-        nanoseconds = number(data, begin + at_ns, 4)
-        seconds = number(data, begin + at_s, 4)
-        if signed and seconds >= 1 << 31:
-            seconds -= 1 << 32
+        nanoseconds = word_at(data, begin + at_ns)
         polarity = data[begin + at_p]
-        if polarity > 1 or nanoseconds >= 1_000_000_000:
+        if polarity > 1 or nanoseconds >= np.uint32(1_000_000_000):
             return i, sound
-        # A division by a constant of 32 bits is a multiplication.
-        now = seconds * 1_000_000 + np.int64(np.uint32(nanoseconds) // np.uint32(1_000))
-        column, row = number(data, begin + at_x, 2), number(data, begin + at_y, 2)
+        seconds = np.int64(word_at(data, begin + at_s))
+        if seconds >= before_1970:
+            seconds -= 1 << 32
+        now = seconds * 1_000_000 + np.int64(nanoseconds // np.uint32(1_000))
+        column, row = short_at(data, begin + at_x), short_at(data, begin + at_y)
         t[i] = now
         x[i] = column
         y[i] = row
         p[i] = polarity
-        sound &= bool((now >= last) & (column < width) & (row < height))
-        last = int(now)
-        begin += step
+        sound &= bool((now >= before) & (column < columns) & (row < rows))
+        before = now
+        begin += step_
     return n, sound
 
 

@@ -43,7 +43,7 @@ def features(
     *,
     ending: npt.ArrayLike | None = None,
     slices: str | Path | None = None,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     **settings: Any,
 ) -> Frame:
@@ -112,7 +112,7 @@ def iter_features(
     *,
     ending: npt.ArrayLike | None = None,
     slices: str | Path | None = None,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     **settings: Any,
 ) -> Iterator[Frame]:
@@ -208,7 +208,7 @@ def _planned(
     settings: FeatureSettings,
     ending: npt.ArrayLike | None,
     slices: str | Path | None,
-    stream: int | None,
+    stream: int | str | None,
     sensor: Sensor | tuple[int, int] | str | None,
 ) -> Iterator[_Planned]:
     """Open a source and plan its windows."""

@@ -387,7 +387,7 @@ class MixedLoader(LanesLoader):
         feature: str | None = None,
         split: str | None = None,
         seed: int = 0,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
         keep: Keep = "all",

@@ -363,7 +363,7 @@ class SequentialLoader(LanesLoader):
         feature: str | None = None,
         split: str | None = None,
         seed: int = 0,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: SensorSize | None = None,
         on_damage: OnDamage = "fail",
         augment: Augment | None = None,
@@ -455,7 +455,7 @@ def given_by(
     *,
     feature: str | None,
     split: str | None,
-    stream: int | None,
+    stream: int | str | None,
     sensor: SensorSize | None,
     on_damage: OnDamage,
 ) -> Given:

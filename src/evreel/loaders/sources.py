@@ -594,7 +594,7 @@ class LiveSource(Source):
     split: str | None = None
     slices: Path | None = None
     size: Sensor | None = None
-    stream: int | None = None
+    stream: int | str | None = None
     sensor: SensorSize | None = None
 
     @property
@@ -779,7 +779,7 @@ def sources_of(
     split: str | None = None,
     delta_t_us: int | None = None,
     size: Sensor | None = None,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: SensorSize | None = None,
 ) -> list[Source]:
     """Return what a loader is given as sources, in the order given; a release's by their ids.

@@ -288,7 +288,7 @@ class StreamLoader(LanesLoader):
         transforms: Transform | None = None,
         *,
         preprocess_function_name: str | None = None,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: SensorSize | None = None,
         format: str | None = None,  # noqa: A002
         reading: Reading | None = None,

@@ -97,7 +97,7 @@ class DecodedRecording(Closing):
         self,
         path: str | Path,
         *,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
     ) -> None:
@@ -113,7 +113,7 @@ class DecodedRecording(Closing):
         self._parts: list[Part] = []
         self._has_head = False
         try:
-            self._file = self.path.open("rb", buffering=0)
+            self._file = self._first_file().open("rb", buffering=0)
         except OSError as error:
             raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
         try:
@@ -145,6 +145,10 @@ class DecodedRecording(Closing):
         """Release the file."""
         self._file.close()
 
+    def _first_file(self) -> Path:
+        """Return the file that is opened, if the recording is a folder."""
+        return self.path
+
     @abstractmethod
     def _open(self) -> Sensor | None:
         """Read the header, set `header`; return the sensor's size, None if it is not stated."""
@@ -163,20 +167,26 @@ class DecodedRecording(Closing):
         """Yield at least the events of a range of time, and the side streams if `side` is set."""
         return self._pieces()
 
+    def _located(self, offset: int | None) -> dict[str, Any]:
+        """Return how an error names a place of the recording: ``offset``, ``place`` or both."""
+        return {"offset": offset}
+
     def _fail(self, problem: str, offset: int, hint: str | None = None) -> NoReturn:
         """Raise for damage at a byte of the file."""
         again = "Copy or download it again"
         # What prevents opening a file leaves nothing to salvage.
         more = ", or set on_damage: salvage to read what is whole." if self._has_head else "."
-        raise RecordingError(problem, path=self.path, offset=offset, hint=hint or again + more)
+        raise RecordingError(
+            problem, path=self.path, **self._located(offset), hint=hint or again + more
+        )
 
     def _refuse(self, problem: str, offset: int | None = None, hint: str | None = None) -> NoReturn:
         """Raise for a whole file that is not in a format that can be read here."""
-        raise UnknownFormatError(problem, path=self.path, offset=offset, hint=hint)
+        raise UnknownFormatError(problem, path=self.path, **self._located(offset), hint=hint)
 
     def _recode(self, problem: str, offset: int | None = None, hint: str | None = None) -> NoReturn:
         """Raise for a whole recording that is coded in a way that cannot be read here."""
-        raise CodingError(problem, path=self.path, offset=offset, hint=hint)
+        raise CodingError(problem, path=self.path, **self._located(offset), hint=hint)
 
     def _bytes(self, size: int, at: int) -> bytes:
         """Return up to `size` bytes of the file that begin at one."""
@@ -364,7 +374,7 @@ class DecodedRecording(Closing):
                 f"the clock jumps: event t={piece.t[row]} µs, number {piece.row + row} from here, "
                 f"is after t={last} of the one before it",
                 path=self.path,
-                offset=piece.offset,
+                **self._located(piece.offset),
             )
         raise self._jumped(parts)
 
@@ -372,7 +382,9 @@ class DecodedRecording(Closing):
         """Return the error for jumps of the clock."""
         said = []
         for jump, (offset, number) in zip(parts.clock.jumps, parts.places, strict=True):
-            place = "here" if offset == parts.places[0][0] else f"byte {offset}"
+            place = "here"
+            if offset != parts.places[0][0]:
+                place = self._located(offset).get("place", f"byte {offset}")
             said.append(jump.said(f"number {number} from {place}"))
         resets, strays = parts.clock.resets, parts.clock.strays
         if len(said) > 1:
@@ -388,7 +400,7 @@ class DecodedRecording(Closing):
         return JumpError(
             f"the clock jumps: {'; '.join(said)}",
             path=self.path,
-            offset=parts.places[0][0],
+            **self._located(parts.places[0][0]),
             hint=" ".join(hint),
         )
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
-from evreel.folders import folder_of
+from evreel.folders import bag_of, folder_of
 from evreel.outputs import Progress, silent
 from evreel.recordings.prefetch import default_threads, prefetched
 from evreel.settings import Place, Settings, guess, optional, setting
@@ -195,7 +195,8 @@ _PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
 _40_BIT = "40-bit events in a file named .bin"
 _TEXT = "text (.txt, .csv or .tsv; gzip and zip, too)"
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
-_ROS = "ROS bags (.bag, .mcap, .db3)"
+_ROS = "ROS bags (.bag, .mcap, .db3, or a folder of ROS 2)"
+_ROS_2 = ("rosbag2-mcap", "rosbag2-sqlite3")
 _RAW_AND_DAT = ("evt2", "evt2.1", "evt3", "dat")
 _COLUMNS = ("hdf5-columns", "hdf5-records")
 FORMATS = (
@@ -221,20 +222,18 @@ FORMATS = (
     ),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
-    Format(b"#ROSBAG V", "", "ros.read", "Bag1Recording", _ROS, ("rosbag1",), "rosbag"),
-    Format(
-        *(b"\x89MCAP0\r\n", "", "ros.read", "McapRecording", _ROS, ("rosbag2-mcap",), "rosbag"),
-    ),
-    Format(
-        *(b"SQLite format 3\0", "", "ros.read", "Db3Recording", _ROS),
-        *(("rosbag2-sqlite3",), "rosbag"),
-    ),
+    Format(b"#ROSBAG V", "", "ros.read", "open_bag", _ROS, ("rosbag1",), "rosbag"),
+    Format(b"\x89MCAP0\r\n", "", "ros.read", "open_bag", _ROS, _ROS_2[:1], "rosbag"),
+    Format(b"SQLite format 3\0", "", "ros.read", "open_bag", _ROS, _ROS_2[1:], "rosbag"),
+    Format(b"\x28\xb5\x2f\xfd", "", "ros.read", "open_bag", _ROS, _ROS_2, "rosbag"),
     *(
         Format(start, suffix, "text", "TextRecording", _TEXT, ("text",), declared=True)
         for start, suffix in ((b"\x1f\x8b\x08", ""), *((b"", suffix) for suffix in TEXT_SUFFIXES))
     ),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
+_BAG = FORMATS[-1]
+"""What reads a folder that is a bag of ROS 2."""
 FORMAT_NAMES = tuple(
     dict.fromkeys(name for form in FORMATS for name in (*form.formats, form.family) if name)
 )
@@ -324,7 +323,7 @@ def _as_path(given: object, function: str, takes: str = "the path of a recording
 def open_recording(
     path: str | os.PathLike[str],
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | None = None,
     format: str | None = None,  # noqa: A002
     reading: Reading = STRICT,
@@ -338,9 +337,9 @@ def open_recording(
     Parameters
     ----------
     path
-        The file, as str or Path.
+        The file, as str or Path; or a folder that is a bag of ROS 2.
     stream
-        Number of the event stream, if a file holds several.
+        Event stream, if a file holds several: its number; in a ROS bag, the name of its topic.
     sensor
         The sensor's size, if known; a file that states another size is an error.
     format
@@ -363,6 +362,9 @@ def open_recording(
     if format is not None and format not in FORMAT_NAMES:
         more = guess(format, FORMAT_NAMES)
         raise UsageError(f"format={format!r} is not one of {', '.join(FORMAT_NAMES)}{more}")
+    bag = bag_of(path)
+    if bag is not None:
+        return _opened(bag, _BAG, stream, sensor, format, reading, threads)
     try:
         folder = folder_of(path)
         if folder is not None and reading.columns is not None:
@@ -383,6 +385,19 @@ def open_recording(
             "is empty", path=path, offset=0, hint="Copy or download the recording again."
         )
     found = _format(path, head, format)
+    return _opened(path, found, stream, sensor, format, reading, threads)
+
+
+def _opened(
+    path: Path,
+    found: Format,
+    stream: int | str | None,
+    sensor: Sensor | None,
+    stated: str | None,
+    reading: Reading,
+    threads: int | None,
+) -> Recording:
+    """Return an open recording of a format; raise if it is not the stated one, or of that size."""
     opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
     if reading.columns is not None and not found.declared:
         names = ", ".join(name for form in FORMATS if form.declared for name in form.formats)
@@ -393,14 +408,14 @@ def open_recording(
         )
     own = {"threads": threads} if found.threaded else {}
     reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading, **own)
-    if format not in (None, found.family, reader.format):
+    if stated not in (None, found.family, reader.format):
         reader.close()
-        raise _contradiction(path, format, f"is {reader.format}")
+        raise _contradiction(path, stated or "", f"is {reader.format}")
     if sensor is not None and reader.sensor != sensor:
-        stated = reader.sensor
+        has = reader.sensor
         reader.close()
         raise RecordingError(
-            f"states a sensor of {stated.width}x{stated.height} px, but "
+            f"states a sensor of {has.width}x{has.height} px, but "
             f"{sensor.width}x{sensor.height} was given",
             path=path,
             hint="Is this the right recording? To use the file's size, leave sensor out.",

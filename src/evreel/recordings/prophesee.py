@@ -419,7 +419,7 @@ _RECORDINGS = (Evt2Recording, Evt21Recording, Evt3Recording, DatRecording)
 def open_prophesee(
     path: str | Path,
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
 ) -> PropheseeRecording:

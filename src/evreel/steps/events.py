@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, SourceError, UsageError
-from evreel.folders import SUFFIX, folder_of, listing_of
+from evreel.folders import SUFFIX, bag_of, folder_of, listing_of
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, state
 from evreel.steps.common import LOG, changed, hashed, named, unverified_note
@@ -115,7 +115,8 @@ def events(
     size = _size(sensor)
     threads = checked_threads(threads)
     decoding = decoding_threads(threads)
-    if members is None and settings.columns is None and folder_of(recording) is not None:
+    is_one = members is not None or settings.columns is not None or bag_of(recording) is not None
+    if not is_one and folder_of(recording) is not None:
         raise UsageError(
             "is a folder, not a recording",
             path=recording,
@@ -305,7 +306,7 @@ def as_store(
     source: Source,
     *,
     beside: str | Path,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: str | None = None,
     threads: int | None = None,
     progress: Progress = silent,
@@ -366,7 +367,7 @@ def as_events(
     source: Source,
     *,
     beside: str | Path,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: str | None = None,
     most: int = MOST_IN_MEMORY,
     threads: int | None = None,
@@ -423,7 +424,7 @@ def as_events(
             yield Opened(store, inputs)
 
 
-def is_store(path: str | Path, stream: int | None = None, sensor: str | None = None) -> bool:
+def is_store(path: str | Path, stream: int | str | None = None, sensor: str | None = None) -> bool:
     """Tell whether a file is an events store; any other recording must be one that can be read."""
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
@@ -434,7 +435,7 @@ def is_store(path: str | Path, stream: int | None = None, sensor: str | None = N
 
 def _in_memory(
     recording: Path,
-    stream: int | None,
+    stream: int | str | None,
     sensor: str | None,
     most: int,
     threads: int,

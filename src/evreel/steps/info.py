@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError
+from evreel.folders import bag_of
 from evreel.outputs import Progress, silent
 
 
 def info(
     path: str | Path,
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: str | None = None,
     format: str | None = None,  # noqa: A002
     columns: str | None = None,
@@ -32,7 +33,7 @@ def info(
     path
         The file or folder.
     stream
-        Number of the event stream, if the recording has several.
+        Event stream, if the recording has several, as `evreel.recordings.open_recording` takes it.
     sensor
         Its size as ``WIDTHxHEIGHT`` px, if the recording does not state it.
     format
@@ -60,7 +61,7 @@ def info(
     from evreel.contents import described, known_kinds
 
     is_stated = any(said is not None for said in (stream, sensor, format, columns))
-    if not is_stated and os.path.lexists(path):
+    if not is_stated and os.path.lexists(path) and bag_of(path) is None:
         found = described(path)
         if found is not None:
             return dict(found)
@@ -77,7 +78,7 @@ def info(
 
 def _recording(
     path: str | Path,
-    stream: int | None,
+    stream: int | str | None,
     sensor: str | None,
     format: str | None,  # noqa: A002
     columns: str | None,

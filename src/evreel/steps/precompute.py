@@ -61,7 +61,7 @@ class Wanted:
         Function of a recording's name → what else `evreel.steps.all_features` takes of it, such as
         ``{"cut": …}``.
     stream
-        Number of the event stream, if a recording has several.
+        Event stream, if a recording has several, as `evreel.recordings.open_recording` takes it.
     sensor
         Size of the sensor, ``WIDTHxHEIGHT``, where a recording does not state it.
     """
@@ -76,7 +76,7 @@ class Wanted:
     of_boxes: BoxesSettings = BoxesSettings()
     boxes_move: bool = True
     beside: Callable[[str], Mapping[str, Any]] = lambda name: {}
-    stream: int | None = None
+    stream: int | str | None = None
     sensor: str | None = None
 
     def __post_init__(self) -> None:

@@ -159,7 +159,7 @@ class Aedat4Recording(DecodedRecording):
         self,
         path: str | Path,
         *,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
         threads: int | None = None,
@@ -549,7 +549,7 @@ class Aedat4Recording(DecodedRecording):
             )
         return streams
 
-    def _chosen_stream(self, asked: int | None) -> _Stream:
+    def _chosen_stream(self, asked: int | str | None) -> _Stream:
         """Return the event stream that was asked for, or the only one."""
         listed = [stream for stream in self._streams.values() if stream.kind == "EVTS"]
         if not listed:

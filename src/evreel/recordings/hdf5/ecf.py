@@ -253,7 +253,7 @@ class EcfRecording(Hdf5RecordsRecording):
         self,
         path: str | Path,
         *,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
         looked: Look | None = None,

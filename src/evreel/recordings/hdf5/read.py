@@ -400,7 +400,7 @@ class Hdf5Recording(ColumnsRecording):
         self,
         path: str | Path,
         *,
-        stream: int | None = None,
+        stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
         looked: Look | None = None,
@@ -674,7 +674,7 @@ def _says_ours(path: Path) -> bool:
 def open_foreign(
     path: str | Path,
     *,
-    stream: int | None = None,
+    stream: int | str | None = None,
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
     threads: int | None = None,

@@ -76,7 +76,7 @@ class Bag1(BagFile):
             )
         index = int.from_bytes(_field(fields, b"index_pos", 8, self._start), "little")
         self._n_chunks: int | None = None
-        self._stop = self.size
+        self._stop = self._size
         if index:
             try:
                 self._read_index(index, fields)
@@ -89,10 +89,10 @@ class Bag1(BagFile):
 
     def _read_index(self, index: int, fields: dict[bytes, bytes]) -> None:
         """Take the connections from the index."""
-        if not self._start < index <= self.size:
+        if not self._start < index <= self._size:
             raise BagDamage(
-                f"the file ends at byte {self.size}, before its index, which is at byte {index}",
-                self.size,
+                f"the file ends at byte {self._size}, before its index, which is at byte {index}",
+                self._size,
                 _REINDEX,
             )
         count = int.from_bytes(_field(fields, b"conn_count", 4, self._start), "little")
@@ -140,7 +140,7 @@ class Bag1(BagFile):
             kind, fields, begin, size = self._head(at)
             end = begin + size
             if end > self._stop:
-                limit = "the file ends" if self._stop == self.size else "the index begins"
+                limit = "the file ends" if self._stop == self._size else "the index begins"
                 raise BagDamage(
                     f"the record that begins here ends at byte {end}, but {limit} at byte "
                     f"{self._stop}",

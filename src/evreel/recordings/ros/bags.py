@@ -8,7 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from evreel.errors import RecordingError
 from evreel.recordings.aedat4.flatbuffer import DamageError
@@ -19,7 +19,6 @@ MESSAGE_LIMIT = PACKET_LIMIT
 """Size limit of a message, and of a chunk that is compressed, bytes: 20 million events."""
 ZSTD_START = b"\x28\xb5\x2f\xfd"
 """First bytes of what Zstandard has compressed."""
-_HEAD_BYTES = 1 << 16
 
 
 class Connection(NamedTuple):
@@ -71,43 +70,61 @@ class BagFile(ABC):
     ----------
     path
         The file.
+    source
+        Where its bytes are, if that is elsewhere.
     salvages
         Whether what is whole is read of a file that is cut off, or whose index is damaged. Then
         connections are found by reading all of it.
 
     Attributes
     ----------
-    path, size
-        The file, and its bytes.
+    path
+        The file.
     connections
         Number of a connection → what is known of it; complete once the file is opened.
-    last_place
-        A place after all messages; for what is expected of a pass.
+    places
+        A place after all messages.
     """
 
     is_ros1 = False
+    has_bytes = True  # whether places are bytes
 
-    def __init__(self, path: Path, *, salvages: bool) -> None:
+    def __init__(self, path: Path, *, source: Path | None = None, salvages: bool = False) -> None:
         self.path = path
         self.salvages = salvages
         self.connections: dict[int, Connection] = {}
+        self._source = source or path
+        self._size = self.places = 0
+
+    def open(self) -> None:
+        """Find the connections.
+
+        Raises
+        ------
+        BagDamage
+            If the file, or what is read of it for that, is damaged.
+        """
         with self._opened():
-            self.last_place = self.size
+            self.places = self._size
             self._open()
 
+    def said(self, place: int) -> str:
+        """Return a place as messages name it."""
+        return f"byte {place}"
+
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[BinaryIO]:
+    def _opened(self) -> Iterator[None]:
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self._source.open("rb", buffering=0) as file:
                 self._file = file
-                self.size = os.fstat(file.fileno()).st_size
-                yield file
+                self._size = os.fstat(file.fileno()).st_size
+                yield
         except OSError as error:
             raise RecordingError(f"cannot be read: {error.strerror}", path=self.path) from error
 
     @abstractmethod
     def _open(self) -> None:
-        """Find the connections."""
+        """Find the connections, in the open file."""
 
     @abstractmethod
     def _messages(self, wanted: Collection[int] | None) -> Iterator[Message]:
@@ -135,10 +152,10 @@ class BagFile(ABC):
 
     def _read(self, size: int, at: int, what: str) -> bytes:
         """Return bytes of the file; raise `BagDamage` if it ends before."""
-        if size > self.size - at:
+        if size > self._size - at:
             raise BagDamage(
-                f"{what} that begins here has {size} bytes, but the file ends at byte {self.size}, "
-                "in the middle of it",
+                f"{what} that begins here has {size} bytes, but the file ends at byte "
+                f"{self._size}, in the middle of it",
                 at,
             )
         data = read_at(self._file.fileno(), size, at)

@@ -35,9 +35,15 @@ _MOST_TYPES = 1_000
 class Db3(BagFile):
     """A file of a ROS 2 bag in SQLite. It is never changed, and nothing is written beside it."""
 
+    has_bytes = False
+
+    def said(self, place: int) -> str:
+        """Return a place as messages name it: the number of a message, or 0 before the first."""
+        return f"message {place}" if place else "tables"
+
     def _open(self) -> None:
         for suffix in ("-wal", "-journal"):
-            journal = self.path.resolve()
+            journal = self._source.resolve()
             journal = journal.with_name(journal.name + suffix)
             if journal.exists() and journal.stat().st_size:
                 raise BagDamage(
@@ -91,12 +97,12 @@ class Db3(BagFile):
                     is_cdr=_text(form) == b"cdr",
                 )
             (last,) = next(self._rows(base, "SELECT max(id) FROM messages"))
-            self.last_place = last + 1 if isinstance(last, int) else 1
+            self.places = last + 1 if isinstance(last, int) else 1
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         # Immutable: no locks, and no files beside it.
-        name = f"file:{quote(str(self.path.resolve()))}?mode=ro&immutable=1"
+        name = f"file:{quote(str(self._source.absolute()))}?mode=ro&immutable=1"
         with contextlib.closing(sqlite3.connect(name, uri=True, isolation_level=None)) as base:
             base.text_factory = bytes
             base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MESSAGE_LIMIT)

@@ -26,12 +26,6 @@ _MOST_FIELDS = 1_000
 
 _TIME = "builtin_interfaces/msg/Time"
 _DURATION = "builtin_interfaces/msg/Duration"
-_NUMBERS = {
-    **dict.fromkeys(("bool", "byte", "octet", "char", "uint8"), "B"),
-    **{"int8": "b", "uint16": "H", "int16": "h", "uint32": "I", "int32": "i"},
-    **{"uint64": "Q", "int64": "q", "float32": "f", "float64": "d"},
-}
-
 _HEADER_1 = (("seq", "uint32"), ("stamp", _TIME), ("frame_id", "string"))
 _HEADER_2 = (("stamp", _TIME), ("frame_id", "string"))
 _SIZED = (("header", "std_msgs/msg/Header"), ("height", "uint32"), ("width", "uint32"))
@@ -53,14 +47,10 @@ _KNOWN = {
 
 
 class Number(NamedTuple):
-    """A number, by its code in `struct`."""
+    """A number, by its code in `struct`, and its bytes."""
 
     code: str
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return struct.calcsize(f"<{self.code}")
+    size: int
 
 
 class Text(NamedTuple):
@@ -96,6 +86,15 @@ class Struct(NamedTuple):
         kind = self.kind(path)
         return isinstance(kind, Struct) and kind.name == _TIME
 
+
+_CODES = {
+    **dict.fromkeys(("bool", "byte", "octet", "char", "uint8"), "B"),
+    **{"int8": "b", "uint16": "H", "int16": "h", "uint32": "I", "int32": "i"},
+    **{"uint64": "Q", "int64": "q", "float32": "f", "float64": "d"},
+}
+NUMBERS = {name: Number(code, struct.calcsize(f"<{code}")) for name, code in _CODES.items()}
+"""Type of a field → what kind of number it is."""
+_LENGTH = NUMBERS["uint32"]
 
 Kind: TypeAlias = Number | Text | Many | Struct
 
@@ -236,9 +235,6 @@ class Reader:
         self.at = at
 
 
-_LENGTH = Number("I")
-
-
 class Definitions:
     """Message types of one bag.
 
@@ -294,9 +290,10 @@ class Definitions:
 
     def _struct(self, name: str, types: Mapping[str, Any], depth: int) -> Struct:
         if name in (_TIME, _DURATION):
-            signed = "i" if name == _DURATION or not self._is_ros1 else "I"
-            nanoseconds = "i" if name == _DURATION and self._is_ros1 else "I"
-            return Struct(name, (("sec", Number(signed)), ("nanosec", Number(nanoseconds))), 2)
+            # Seconds of a time are unsigned in ROS 1, and ns of a duration are signed there.
+            s = NUMBERS["uint32" if self._is_ros1 and name == _TIME else "int32"]
+            ns = NUMBERS["int32" if self._is_ros1 and name == _DURATION else "uint32"]
+            return Struct(name, (("sec", s), ("nanosec", ns)), 2)
         if name not in types:
             raise self._unknown(name, "is not in the bag, and it is not one of ROS's own")
         if depth > _DEEPEST:
@@ -316,16 +313,16 @@ class Definitions:
         if isinstance(described, str):
             if described.endswith("[]"):
                 return Many(self._kind(described[:-2], types, depth), None)
-            if described in _NUMBERS:
-                return Number(_NUMBERS[described])
+            if described in NUMBERS:
+                return NUMBERS[described]
             return Text() if described == "string" else self._struct(described, types, depth + 1)
         node, of = int(described[0]), described[1]
         if node == _BASE:
             if of[0] in ("string", "wstring"):
                 return Text(is_wide=of[0] == "wstring")
-            if of[0] not in _NUMBERS:
+            if of[0] not in NUMBERS:
                 raise self._unknown(of[0], "is not a type that can be read")
-            return Number(_NUMBERS[of[0]])
+            return NUMBERS[of[0]]
         if node == _NAME:
             return self._struct(of, types, depth + 1)
         return Many(self._kind(of[0], types, depth), of[1] if node == _ARRAY else None)

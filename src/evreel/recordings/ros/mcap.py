@@ -78,10 +78,10 @@ class Mcap(BagFile):
 
     def _read_summary(self) -> bool:
         """Take channels and schemas from the summary; return whether there is one."""
-        end = self.size - len(MAGIC)
+        end = self._size - len(MAGIC)
         at = end - _FOOTER_SIZE - _HEAD.size
         if at < self._start or self._read(len(MAGIC), end, "the magic") != MAGIC:
-            raise BagDamage("the file does not end as MCAP does: it was cut off", self.size, _AGAIN)
+            raise BagDamage("the file does not end as MCAP does: it was cut", self._size, _AGAIN)
         kind, begin, size = self._head(at)
         if kind != _FOOTER or size != _FOOTER_SIZE:
             raise BagDamage("the file does not end with a footer", at, _AGAIN)
@@ -111,10 +111,10 @@ class Mcap(BagFile):
         """Return a record's kind, where its content begins, and how many bytes it is."""
         kind, size = _HEAD.unpack(self._read(_HEAD.size, at, "a record's head"))
         _check_kind(kind, at)
-        if size > self.size - at - _HEAD.size:
+        if size > self._size - at - _HEAD.size:
             raise BagDamage(
                 f"the record that begins here has {size} bytes, but the file ends at byte "
-                f"{self.size}",
+                f"{self._size}",
                 at,
                 _AGAIN,
             )
@@ -156,8 +156,8 @@ class Mcap(BagFile):
     def _messages(self, wanted: Collection[int] | None) -> Iterator[Message]:
         at, self._seen = self._start, 0
         while True:
-            if at >= self.size:
-                raise BagDamage("the file ends before its data do: it was cut off", at, _AGAIN)
+            if at >= self._size:
+                raise BagDamage("the file ends before its data do: it was cut", at, _AGAIN)
             kind, begin, size = self._head(at)
             if kind in (_DATA_END, _FOOTER):
                 break

@@ -37,9 +37,9 @@ from evreel.recordings.decoded import PIECE_ROWS, first_rows, in_order_and_insid
 from evreel.recordings.evt import EvtDecoder, WordError, columns_for
 from evreel.recordings.pieces import Piece
 from evreel.recordings.ros.definitions import (
+    NUMBERS,
     FieldError,
     Many,
-    Number,
     Reader,
     Rows,
     Struct,
@@ -184,14 +184,14 @@ class ArrayDecoder(_Gathering):
     def __init__(self, sensor: Sensor, of: Struct) -> None:
         super().__init__(sensor)
         self._of = of
-        is_known = of.kind("x") == of.kind("y") == Number("H") and of.is_time("ts")
-        if not is_known or of.kind("polarity") != Number("B"):
+        is_known = of.kind("x") == of.kind("y") == NUMBERS["uint16"] and of.is_time("ts")
+        if not is_known or of.kind("polarity") != NUMBERS["bool"]:
             listed = ", ".join(name for name, _ in of.fields)
             raise EncodingError(
                 f"has events with fields {listed}; x and y as uint16, ts as a time, and polarity "
                 "as a bool are expected"
             )
-        self._is_signed = of.kind("ts.sec") == Number("i")
+        self._is_signed = of.kind("ts.sec") == NUMBERS["int32"]
         self._known: dict[int, list[_Run]] = {}
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
@@ -355,7 +355,7 @@ class EvtPacketDecoder(Decoder):
         return self._words.skipped()
 
 
-_BYTES = Many(Number("B"), None)
+_BYTES = Many(NUMBERS["bool"], None)
 
 
 def check_fields(of: Struct) -> None:
@@ -363,7 +363,7 @@ def check_fields(of: Struct) -> None:
     events = of.kind("events")
     is_array = isinstance(events, Many) and events.n is None and isinstance(events.item, Struct)
     if not (
-        of.kind("height") == of.kind("width") == Number("I")
+        of.kind("height") == of.kind("width") == NUMBERS["uint32"]
         and (is_array or _is_packet(of))
         and of.is_time("header.stamp")
     ):
@@ -375,7 +375,7 @@ def _is_packet(of: Struct) -> bool:
     return (
         of.kind("events") == _BYTES
         and of.kind("encoding") == Text()
-        and of.kind("time_base") == Number("Q")
+        and of.kind("time_base") == NUMBERS["uint64"]
     )
 
 

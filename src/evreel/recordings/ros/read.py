@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from evreel.errors import EventsError, UnknownFormatError, UsageError
 from evreel.events import Sensor
@@ -27,11 +28,14 @@ from evreel.recordings.ros.definitions import (
     Struct,
     check_installed,
 )
+from evreel.recordings.ros.files import files_of_bag, head_of, unpacked
 from evreel.recordings.ros.packets import Decoder, EncodingError, check_fields, decoder_for
 from evreel.recordings.ros.side import SideBatch, Topic, check_side, is_events, side_topics
 
 _EVENTS = "events"
+_AFTER_SIZE = "width"
 _LISTED = 20
+_MAGIC_BYTES = 9
 
 
 class _Wanted(NamedTuple):
@@ -42,13 +46,21 @@ class _Wanted(NamedTuple):
     is_cdr: bool
 
 
+class _File(NamedTuple):
+    """A file of a bag: its places follow those of the files before it, which end at `base`."""
+
+    bag: BagFile
+    base: int
+    wanted: dict[int, _Wanted]
+
+
 class RosRecording(DecodedRecording):
     """A recording in a ROS bag: the events of one topic, and the side streams of its camera.
 
     Parameters
     ----------
     path
-        The bag.
+        The bag; or the folder that is one of ROS 2, of one or several files.
     stream
         Name of the topic of events; needed only if the bag has several.
     sensor
@@ -74,9 +86,10 @@ class RosRecording(DecodedRecording):
     both start and stop of an exposure; IMU samples become g and degrees per second, with NaN for
     what is not measured; topics whose name has ``trigger`` and whose messages are times, or
     packets of triggers, give triggers. Packets in evt3 have triggers within, too.
-    """
 
-    _kind: type[BagFile]
+    A place in SQLite is the number of a message, which is no byte: what is whole before damage
+    cannot be salvaged.
+    """
 
     def __init__(
         self,
@@ -86,37 +99,75 @@ class RosRecording(DecodedRecording):
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
     ) -> None:
-        check_installed()
         self._asked_topic = stream
-        super().__init__(path, sensor=sensor, reading=reading)
+        self._files: list[_File] = []
+        self._unpacked: list[BinaryIO] = []
+        try:
+            super().__init__(path, sensor=sensor, reading=reading)
+        except BaseException:
+            self._close_unpacked()
+            raise
+
+    def close(self) -> None:
+        """Release the files."""
+        self._close_unpacked()
+        super().close()
+
+    def _close_unpacked(self) -> None:
+        for file in self._unpacked:
+            file.close()
+
+    def _first_file(self) -> Path:
+        return files_of_bag(self.path)[0]
 
     def _open(self) -> Sensor | None:
-        salvages = self.reading.on_damage == "salvage"
+        check_installed()
+        base = 0
         try:
-            self._bag = self._kind(self.path, salvages=salvages)
-            self._size = self._bag.last_place
-            self._definitions = Definitions(self.path, self._bag.is_ros1)
+            for path in files_of_bag(self.path):
+                bag = self._bag_of(path)
+                self._files.append(_File(bag, base, {}))
+                try:
+                    bag.open()
+                except BagDamage as damage:
+                    damage.place += base
+                    raise
+                base += bag.places
+            self._size = base
             self._choose()
             return self._stated_sensor()
         except BagDamage as damage:
             self._raise(damage)
 
+    def _bag_of(self, path: Path) -> BagFile:
+        """Return a file of the bag, which is not opened yet."""
+        salvages = self.reading.on_damage == "salvage"
+        head = head_of(path)
+        source = None
+        if head.startswith(ZSTD_START):
+            self._unpacked.append(unpacked(path))
+            source = Path(self._unpacked[-1].name)
+            head = head_of(source)
+        return kind_of_file(head, path)(path, source=source, salvages=salvages)
+
     def _choose(self) -> None:
         """Choose the topics to read."""
-        found = self._bag.connections
-        topics = sorted({Topic(one.topic, one.type) for one in found.values()})
+        connections = [one for file in self._files for one in file.bag.connections.values()]
+        topics = sorted({Topic(one.topic, one.type) for one in connections})
         self.header = "".join(f"{topic.name} {topic.type}\n" for topic in topics)
         events = self._chosen([topic for topic in topics if is_events(topic)], topics)
         roles = {events.name: _EVENTS, **side_topics(events, topics)}
         self._topic = events.name
-        self._wanted: dict[int, _Wanted] = {}
-        for number, one in found.items():
-            role = roles.get(one.topic)
-            if role is not None:
-                self._wanted[number] = self._as(role, one)
+        self._roles = set(roles.values())
+        definitions = Definitions(self.path, self._files[0].bag.is_ros1)
+        for file in self._files:
+            for number, one in file.bag.connections.items():
+                role = roles.get(one.topic)
+                if role is not None:
+                    file.wanted[number] = self._as(role, one, definitions)
 
-    def _as(self, role: str, one: Connection) -> _Wanted:
-        of = self._definitions.struct(one.type, one.coding, one.definition)
+    def _as(self, role: str, one: Connection, definitions: Definitions) -> _Wanted:
+        of = definitions.struct(one.type, one.coding, one.definition)
         try:
             check_fields(of) if role == _EVENTS else check_side(of, role)
         except EncodingError as error:
@@ -126,9 +177,8 @@ class RosRecording(DecodedRecording):
     def _chosen(self, events: list[Topic], topics: list[Topic]) -> Topic:
         """Return the topic of events that was asked for, or the only one."""
         if not events:
-            raise UnknownFormatError(
+            self._refuse(
                 f"has no topic of events, only {_listed(topics)}",
-                path=self.path,
                 hint="Messages of type EventArray and EventPacket can be read.",
             )
         asked = self._asked_topic
@@ -145,38 +195,37 @@ class RosRecording(DecodedRecording):
         return events[0]
 
     def _stated_sensor(self) -> Sensor | None:
-        """Return the size that the first message of events states, None if there is no message."""
-        numbers = [number for number, one in self._wanted.items() if one.role == _EVENTS]
-        messages = self._bag.messages(numbers)
-        try:
-            message = next(messages, None)
-        finally:
-            messages.close()
-        if message is None:
-            return self._given or Sensor(1, 1)
-        try:
-            found, _ = self._fields(message)
-        except FieldError as error:
-            raise BagDamage(f"the message that begins here {error}", message.place) from error
-        self._height, self._width = found["height"], found["width"]
-        try:
-            return Sensor.checked(self._height, self._width)
-        except EventsError as error:
-            if self._given is not None:
-                return None
-            raise BagDamage(error.problem, message.place) from error
+        """Return the size that the first message of events states."""
+        for message, wanted in self._messages({_EVENTS}):
+            try:
+                found = self._reader(message, wanted).fields(wanted.of, _AFTER_SIZE)
+            except FieldError as error:
+                raise BagDamage(f"the message that begins here {error}", message.place) from error
+            self._height, self._width = found["height"], found["width"]
+            try:
+                return Sensor.checked(self._height, self._width)
+            except EventsError as error:
+                raise BagDamage(error.problem, message.place) from error
+        return self._given or Sensor(1, 1)  # without messages, none is of use
 
-    def _fields(self, message: Message) -> tuple[dict[str, Any], Reader]:
-        """Return the fields of a message of events, and its reader."""
-        _, of, is_cdr = self._wanted[message.connection]
-        reader = self._reader(message, is_cdr)
-        return reader.fields(of), reader
+    def _messages(self, roles: Collection[str]) -> Iterator[tuple[Message, _Wanted]]:
+        """Yield the messages of some roles, with places in the whole bag."""
+        for bag, base, wanted in self._files:
+            numbers = {number for number, one in wanted.items() if one.role in roles}
+            with contextlib.closing(bag.messages(numbers)) as messages:
+                try:
+                    for message in messages:
+                        place = base + message.place
+                        yield message._replace(place=place), wanted[message.connection]
+                except BagDamage as damage:
+                    damage.place += base
+                    raise
 
-    def _reader(self, message: Message, is_cdr: bool) -> Reader:
+    def _reader(self, message: Message, wanted: _Wanted) -> Reader:
         data = message.data
-        if is_cdr and data[:4] == ZSTD_START:  # rosbag2 compresses messages one by one, or files
+        if wanted.is_cdr and data[:4] == ZSTD_START:  # rosbag2 may compress each message
             data = undone("zstd", data, message.place, "the message")
-        return Reader(data, is_cdr)
+        return Reader(data, wanted.is_cdr)
 
     def _pieces(self) -> Iterator[Piece | Side]:
         return self._pieces_for(None, None, True)
@@ -184,22 +233,21 @@ class RosRecording(DecodedRecording):
     def _pieces_for(
         self, start_us: int | None, stop_us: int | None, side: bool
     ) -> Iterator[Piece | Side]:
-        wanted = {number for number, one in self._wanted.items() if side or one.role == _EVENTS}
-        batches = {one.role: SideBatch(one.role) for one in self._wanted.values()}
+        roles = self._roles if side else {_EVENTS}
+        batches = {role: SideBatch(role) for role in roles - {_EVENTS}}
         decoder: Decoder | None = None
         damage: BagDamage | None = None
         try:
-            for message in self._bag.messages(wanted):
-                role, of, is_cdr = self._wanted[message.connection]
+            for message, wanted in self._messages(roles):
                 try:
-                    reader = self._reader(message, is_cdr)
-                    if role != _EVENTS:
-                        yield from batches[role].add(of, reader)
+                    reader = self._reader(message, wanted)
+                    if wanted.role != _EVENTS:
+                        yield from batches[wanted.role].add(wanted.of, reader)
                         continue
-                    found = reader.fields(of)
-                    if decoder is None:
-                        decoder = decoder_for(of, found, self.sensor)
+                    found = reader.fields(wanted.of)
                     self._check_size(found)
+                    if decoder is None:
+                        decoder = decoder_for(wanted.of, found, self.sensor)
                     yield from decoder.add(found, reader, message.place)
                 except FieldError as error:
                     problem = f"the message that begins here {error}"
@@ -224,8 +272,18 @@ class RosRecording(DecodedRecording):
                 f"{self._width}x{self._height}"
             )
 
+    def _located(self, offset: int | None) -> dict[str, Any]:
+        if offset is None or not self._files:
+            return {"offset": offset}
+        file = next(file for file in reversed(self._files) if file.base <= offset)
+        said = file.bag.said(offset - file.base)
+        found: dict[str, Any] = {"offset": offset} if file.bag.has_bytes else {"place": said}
+        if self.path != file.bag.path:
+            found["place"] = f"{said} of {file.bag.path.name}"
+        return found
+
     def _raise(self, damage: BagDamage) -> NoReturn:
-        """Raise for damage of the bag's file."""
+        """Raise for damage of the bag."""
         if damage.is_whole:
             self._recode(damage.problem, damage.place, damage.hint)
         self._fail(damage.problem, damage.place, damage.hint)
@@ -235,21 +293,60 @@ class Bag1Recording(RosRecording):
     """A ROS 1 bag; all else as in `RosRecording`."""
 
     format = "rosbag1"
-    _kind = bag1.Bag1
 
 
 class McapRecording(RosRecording):
     """A ROS 2 bag in MCAP; all else as in `RosRecording`."""
 
     format = "rosbag2-mcap"
-    _kind = mcap.Mcap
 
 
 class Db3Recording(RosRecording):
     """A ROS 2 bag in SQLite; all else as in `RosRecording`."""
 
     format = "rosbag2-sqlite3"
-    _kind = db3.Db3
+
+
+_KINDS: dict[bytes, tuple[type[BagFile], type[RosRecording]]] = {
+    bag1.MAGIC: (bag1.Bag1, Bag1Recording),
+    mcap.MAGIC: (mcap.Mcap, McapRecording),
+    db3.MAGIC: (db3.Db3, Db3Recording),
+}
+
+
+def kind_of_file(head: bytes, path: Path) -> type[BagFile]:
+    """Return what reads a file of a bag that begins with these bytes."""
+    return _kinds(head, path)[0]
+
+
+def _kinds(head: bytes, path: Path) -> tuple[type[BagFile], type[RosRecording]]:
+    for magic, kinds in _KINDS.items():
+        if head.startswith(magic[:_MAGIC_BYTES]):
+            return kinds
+    raise UnknownFormatError(
+        f"starts with {head[:16]!r}, which is not the start of a file of a ROS bag",
+        path=path,
+        offset=0,
+    )
+
+
+def open_bag(
+    path: str | Path,
+    *,
+    stream: int | str | None = None,
+    sensor: Sensor | None = None,
+    reading: Reading = STRICT,
+) -> RosRecording:
+    """Return a recording of the class for the files that a bag is made of.
+
+    Parameters
+    ----------
+    path, stream, sensor, reading
+        As `RosRecording` takes them.
+    """
+    first = files_of_bag(Path(path))[0]
+    kind = _kinds(head_of(first, plain=True), first)[1]
+    return kind(path, stream=stream, sensor=sensor, reading=reading)
 
 
 def _listed(topics: Collection[Topic]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evreel.events import FrameTimes, Imu, Triggers
 from evreel.recordings.pieces import Side
-from evreel.recordings.ros.definitions import Many, Number, Reader, Rows, Struct
+from evreel.recordings.ros.definitions import NUMBERS, Many, Reader, Rows, Struct
 from evreel.recordings.ros.packets import (
     EVENT_TYPES,
     EncodingError,
@@ -96,8 +96,8 @@ def check_side(of: Struct, kind: str) -> None:
         is_known = of.is_time(_STAMPS[of.name])
     elif kind == IMU:
         is_known = of.is_time("header.stamp") and all(
-            of.kind(f"{name}.{axis}") == Number("d")
-            and of.kind(f"{name}_covariance") == Many(Number("d"), 9)
+            of.kind(f"{name}.{axis}") == NUMBERS["float64"]
+            and of.kind(f"{name}_covariance") == Many(NUMBERS["float64"], 9)
             for name in _VECTORS
             for axis in "xyz"
         )
