@@ -22,7 +22,8 @@ from evreel.errors import SourceError
 SUFFIX = ".folder"
 """Suffix of the listing of a folder that was acquired."""
 BAG_LISTING = "metadata.yaml"
-"""Name of the file by which a folder is a bag of ROS 2, and so one recording."""
+"""Name of the file that lists the others of a folder which is a bag of ROS 2: one recording."""
+_BAG_SUFFIXES = (".mcap", ".db3")
 
 
 class Listing(NamedTuple):
@@ -63,7 +64,10 @@ def folder_of(path: str | Path) -> Path | None:
 def bag_of(path: str | Path) -> Path | None:
     """Return the folder, as `folder_of` does, if it is a bag of ROS 2: one recording."""
     folder = folder_of(path)
-    return folder if folder is not None and (folder / BAG_LISTING).is_file() else None
+    if folder is None or not (folder / BAG_LISTING).is_file():
+        return None
+    names = (file.name.removesuffix(".zstd") for file in folder.iterdir())
+    return folder if any(name.endswith(_BAG_SUFFIXES) for name in names) else None
 
 
 def files_of(folder: str | Path) -> list[tuple[str, Path]]:

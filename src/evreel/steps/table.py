@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evreel.errors import EvreelError, RecordingError, UsageError
+from evreel.folders import bag_of, listing_of
 from evreel.outputs import SCRATCH, Progress, atomic, remove_leftovers, silent
 from evreel.steps.common import LOG
 from evreel.text import counted, is_reserved, listed
@@ -181,12 +182,17 @@ def table(
 
 
 def _files_below(root: Path) -> Iterator[Path]:
-    """Yield the files of a folder, in the order of their paths."""
+    """Yield the files of a folder, and folders in it that are bags, in the order of their paths."""
+    bags = set[Path]()
     for place in sorted(root.rglob("*")):
         inside = place.relative_to(root)
         hidden = any(part.startswith(".") for part in inside.parts)
         made = any((root / above / SCRATCH).is_dir() for above in inside.parents)
-        if not hidden and not made and place.is_file():
+        if hidden or made or not bags.isdisjoint(place.parents):
+            continue
+        if place.is_dir() and bag_of(place) is not None:
+            bags.add(place)
+        if place.is_file() or place in bags:
             yield place
 
 
@@ -314,5 +320,7 @@ def _id_of(name: str) -> str:
 
 
 def _md5(path: Path) -> str:
+    if path.is_dir():
+        return listing_of(path).md5
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()

@@ -190,7 +190,7 @@ class RosRecording(DecodedRecording):
                 f"its topics of events are {', '.join(sorted(names))}; "
                 + ("none is chosen" if asked is None else f"{asked} is not one of them"),
                 path=self.path,
-                hint="Give the name of one as stream.",
+                hint="Give the name of one as stream (--stream, events/stream).",
             )
         return events[0]
 
