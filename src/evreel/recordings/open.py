@@ -232,8 +232,12 @@ FORMATS = (
     ),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
-_BAG = FORMATS[-1]
+_BAG = next(form for form in FORMATS if form.formats == _ROS_2)
 """What reads a folder that is a bag of ROS 2."""
+_COLUMNS_FOLDER = Format(
+    *(b"", "", "numpy_files", "NpyFolderRecording", "a folder of npy files", ("npy",)),
+    declared=True,
+)
 FORMAT_NAMES = tuple(
     dict.fromkeys(name for form in FORMATS for name in (*form.formats, form.family) if name)
 )
@@ -368,7 +372,7 @@ def open_recording(
     try:
         folder = folder_of(path)
         if folder is not None and reading.columns is not None:
-            return _arrays_of(folder, reading, stream, sensor, format)
+            return _opened(folder, _COLUMNS_FOLDER, stream, sensor, format, reading, threads)
         # Checked first: opening a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(
@@ -421,20 +425,6 @@ def _opened(
             hint="Is this the right recording? To use the file's size, leave sensor out.",
         )
     return reader
-
-
-def _arrays_of(
-    folder: Path, reading: Reading, stream: int | None, sensor: Sensor | None, stated: str | None
-) -> Recording:
-    """Open a folder whose npy files are the columns of one recording."""
-    module = importlib.import_module("evreel.recordings.numpy_files")
-    found: Recording = module.NpyFolderRecording(
-        folder, stream=stream, sensor=sensor, reading=reading
-    )
-    if stated not in (None, found.format):
-        found.close()
-        raise _contradiction(folder, stated, "is a folder of npy files")
-    return found
 
 
 def event_chunks(
