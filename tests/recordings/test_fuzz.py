@@ -18,7 +18,7 @@ GROUPS = {
     # Whole: damage where nothing can tell must still be met.
     "aedat4": (300, {"whole": 9, "salvaged": 110, "mended": 9, "refused": 55}),
     "annotations": (200, {"read": 16, "refused": 120}),
-    "columns": (60, {"whole": 6, "read": 1, "salvaged": 9, "mended": 2, "refused": 9}),
+    "columns": (90, {"whole": 9, "salvaged": 19, "mended": 2, "refused": 15}),
     "event_stream": (60, {"whole": 1, "read": 2, "salvaged": 2, "mended": 25}),
     "own": (200, {"whole": 1, "read": 10, "refused": 120}),
     "prophesee": (60, {"whole": 1, "read": 1, "salvaged": 10, "mended": 15}),

@@ -12,7 +12,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
+from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
 from evreel.kernels import text as lines
 from evreel.recordings import open_recording, read_events
@@ -263,7 +263,7 @@ def test_declared__columns_are_read_whatever_would_be_recognised(tmp_path):
     assert rows_of(named, "t[s], x, y, p, -") == [(1_500_000, 2, 4, 1)]
     assert rows_of(named, "t[s] = 0, x = 1, y = 2, p = 3") == [(1_500_000, 2, 4, 1)]
     assert "has no column wen among when, col" in refused(
-        named, "t = wen, x = col, y = row, p = on", CodingError
+        named, "t = wen, x = col, y = row, p = on", UnknownFormatError
     )
     shifted = written(tmp_path, "1 2 3 1\n")
     assert rows_of(shifted, "t[s] = 0 + 5, x = 1, y = 2, p = 3") == [(6_000_000, 2, 3, 1)]
@@ -302,7 +302,7 @@ def test_eventaid_and_metavision__are_read_by_their_presets(tmp_path):
 def test_unclear_text__is_refused_with_the_lines_and_what_to_declare(
     tmp_path, content, problem, line
 ):
-    message = refused(written(tmp_path, content), kind=CodingError)
+    message = refused(written(tmp_path, content), kind=UnknownFormatError)
     assert problem in message and line in message and "--columns" in message
 
 

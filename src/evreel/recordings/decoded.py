@@ -306,6 +306,8 @@ class DecodedRecording(Closing):
             if outside.any():
                 row = int(np.argmax(outside))
                 if self.reading.on_out_of_bounds == "fail":
+                    if row:
+                        yield rows_of(piece, slice(row))
                     self._fail_outside(piece, row, int(np.count_nonzero(outside)))
                 self.repairs["out_of_bounds_events"] += int(np.count_nonzero(outside))
                 piece = rows_of(piece, ~outside)

@@ -54,6 +54,7 @@ LINE_BYTES = 1 << 16
 
 _SAMPLE_BYTES = 1 << 16
 _SAMPLE_LINES = 1_000
+_LEAST_LINE = len("0 0 0 0\n")
 _LEAST_DECIMALS = 4  # of seconds; fewer may be of milliseconds
 _LEAST_TIMES = 50  # that are whole milliseconds, to take them for another unit
 _ORDERS = tuple(tuple(order) for order in ("txyp", "xypt", "xytp"))
@@ -172,7 +173,8 @@ class TextRecording(ColumnsRecording):
                 yield self._bytes(BLOCK_BYTES, at), at
             return
         raw = Bounded(self._file.fileno(), self._size)
-        at, block = 0, b""
+        at, size = 0, 0
+        parts: list[bytes] = []
         try:
             with contextlib.ExitStack() as stack:
                 stream: Any = None
@@ -182,17 +184,16 @@ class TextRecording(ColumnsRecording):
                     archive = stack.enter_context(zipfile.ZipFile(raw))
                     stream = stack.enter_context(archive.open(self._member))
                 while part := stream.read1(BLOCK_BYTES):  # all that comes before damage
-                    block += part
-                    if len(block) >= BLOCK_BYTES:
-                        yield block, at
-                        at, block = raw.tell(), b""
-            if block:
-                yield block, at
+                    parts.append(part)
+                    size += len(part)
+                    if size >= BLOCK_BYTES:
+                        yield b"".join(parts), at
+                        at, size, parts = raw.tell(), 0, []
+            yield b"".join(parts), at
         except (MemoryError, EvreelError):
             raise
         except Exception as error:
-            if block:
-                yield block, at
+            yield b"".join(parts), at
             self._fail(f"its compression ({self._packed}): {words_of(error)}", at)
 
     def _whole_lines(self, skipped: int) -> Iterator[tuple[bytes, int]]:
@@ -230,7 +231,7 @@ class TextRecording(ColumnsRecording):
         tally = np.zeros(5, np.int64)
         how = _POWERS[layout.unit], int(layout.rounds), ord(layout.separator), FARTHEST
         for data, place in self._whole_lines(layout.start):
-            most = data.count(b"\n")
+            most = len(data) // _LEAST_LINE + 1
             t, x, y = (np.empty(most, np.int64) for _ in range(3))
             p = np.empty(most, np.int8)
             content = np.frombuffer(data, np.uint8)
@@ -439,7 +440,7 @@ class TextRecording(ColumnsRecording):
             has_point = rows and any("." in field for field in rows[0])
             unit = "s" if has_point else "us"
             lines_said = [in_words(order + more, unit) for order in orders or _ORDERS[:2]]
-        self._recode(
+        self._refuse(
             f"{problem}; it begins: {shown}" if shown else problem,
             0,
             hint=f"Declare its columns ({SAID}), such as {' or '.join(lines_said)}; the unit of t "

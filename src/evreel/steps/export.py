@@ -364,7 +364,11 @@ def _n_without_boxes(source: Path, items: Sequence[Exported]) -> int:
 
 def _is_recording(path: Path) -> bool:
     """Return whether a file begins like a recording, and is no array or zip of anything."""
-    if path.suffix in (".npy", ".npz", ".zip") or path.name.startswith(".") or not path.is_file():
+    if (
+        path.suffix in (".npy", ".npz", ".zip", ".gz")
+        or path.name.startswith(".")
+        or not path.is_file()
+    ):
         return False
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""HDF5 in all compressions that are read, npz, npy and mat.
+"""HDF5 in all compressions that are read, npz, npy, mat, and text; also by declared columns.
 
 One in a hundred HDF5 files is damaged anywhere; of the others only chunks are, so that HDF5's
 structure, which is looked at in a process of its own, need be looked at once for all.
@@ -6,11 +6,14 @@ structure, which is looked at in a process of its own, need be looked at once fo
 
 from __future__ import annotations
 
+import gzip
 import tempfile
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
+import h5py
 import hdf5plugin
 import numpy as np
 
@@ -23,6 +26,7 @@ from support.writers import columns as made
 from support.writers import ecf
 
 SENSOR = Sensor(40, 48)
+TRIO = "t[us] = t, x = xy[0], y = xy[1], p = on"
 WHOLE_HDF5 = 100  # one in so many is damaged anywhere: a process each
 LOOK_SECONDS = 2  # where HDF5 hangs
 
@@ -33,13 +37,14 @@ class File(Original):
 
     name: str = "damaged"
     sensor: Sensor | None = SENSOR
+    columns: str | None = None
 
     def damaged(self, rng: np.random.Generator, turn: int) -> bytes:
         return damaged(rng, self.content)
 
     def opened(self, path: Path, reading: Reading) -> Recording:
         with mock.patch.object(inspection, "CPU_SECONDS", LOOK_SECONDS):
-            return super().opened(path, reading)
+            return super().opened(path, replace(reading, columns=self.columns))
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Chunks(File):
         return bytes(changed[: at + len(part)] if rng.integers(10) == 0 else changed)
 
     def opened(self, path: Path, reading: Reading) -> Recording:
-        with mock.patch.object(foreign_hdf5, "look", lambda _: self.seen):
+        with mock.patch.object(foreign_hdf5, "look", lambda *_: self.seen):
             return super().opened(path, reading)
 
 
@@ -84,6 +89,14 @@ def hdf5_files(folder: Path) -> list[Chunks]:
         else:
             made.dsec(path, rows, 10**9, (48, 40) if k % 4 else None, **options)
         files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
+    declared = "t[us] = e[0], x = e[1], y = e[2], p = e[3]"
+    for k, wide in enumerate((4, 3, 1)):
+        options = {"chunks": (64, wide), "compression": ("lzf", "gzip")[k % 2]}
+        path = folder / f"declared{k}.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("e", data=np.array(rows, np.int64), **options)
+        seen = foreign_hdf5.look(path, "e")
+        files.append(Chunks(path.read_bytes(), columns=declared, seen=seen))
     for k, skipped in enumerate(((), {1})):
         path = ecf.metavision(folder / f"ecf{k}.h5", rows, triggers, "48x40", skipped=skipped)
         files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
@@ -113,7 +126,20 @@ def other_files() -> list[File]:
         made.asl(rows, compressed=False),
         made.asl(rows, order=">"),
     ]
-    return [File(content) for content in contents]
+    text = "".join(f"{t / 1e6:.9f} {x} {y} {p}\n" for t, x, y, p in rows).encode()
+    csv = b"id,x,y,p,t_ns\n" + b"".join(
+        b"a b,%d,%d,%d,%d\n" % (*row[1:], row[0] * 1000) for row in rows
+    )
+    array = np.array(rows, np.float64)
+    return [
+        *(File(content) for content in contents),
+        File(made.npz(True, xy=array[:, 1:3], t=array[:, :1], on=array[:, 3] > 0), columns=TRIO),
+        File(made.npy(array), columns="t[us], x, y, p"),
+        File(text, name="damaged.txt"),
+        File(csv, name="damaged.csv"),
+        File(gzip.compress(text), name="damaged.gz"),
+        File(made.zipped({"a/events.txt": text}, zipfile.ZIP_DEFLATED)),
+    ]
 
 
 def originals() -> list[File]:
@@ -122,5 +148,8 @@ def originals() -> list[File]:
     files: list[File] = []
     for k in range(WHOLE_HDF5 * len(hdf5)):
         chunks = hdf5[k % len(hdf5)]
-        files += [chunks if k % WHOLE_HDF5 else File(chunks.content), others[k % len(others)]]
+        files += [
+            chunks if k % WHOLE_HDF5 else File(chunks.content, columns=chunks.columns),
+            others[k % len(others)],
+        ]
     return files
