@@ -36,7 +36,7 @@ test-browser: ## look at the pages in Chromium, which root installs from Debian 
 	@PYTHON="$(PYTHON)" tools/setup.sh --group browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/browser.sh -n $(CORES) --dist loadscope tests/in_browser
 
-test-venues: ## read a release with the libraries of its hosts and users, and an S3 store, in an environment of its own
+test-venues: ## read a release and exported events with the libraries of their hosts and users, and an S3 store, in an environment of its own
 	@PYTHON="$(PYTHON)" VENUES=yes tools/setup.sh --no-default-groups --group test --group venues --group workflow --extra s3
 	@PATH="$(CURDIR)/.venv-venues/bin:$$PATH" python -m pytest -n $(CORES) --dist loadscope tests/venues
 

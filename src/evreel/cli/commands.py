@@ -853,7 +853,8 @@ def export(options: Options) -> int:
     from evreel import steps
 
     of_rvt = options.layout == "rvt" or has_any(steps.RvtSettings, options)
-    with _bar(options, "export", "window") as progress:
+    unit = "event" if options.layout in EVENT_LAYOUTS else "window"
+    with _bar(options, "export", unit) as progress:
         steps.export(
             options.source,
             options.output,
