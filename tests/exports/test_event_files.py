@@ -19,6 +19,7 @@ from evreel.errors import RecordingError
 from evreel.events import Events, Sensor
 from evreel.exports import npz
 from evreel.files.filters import BLOSC, blosc_parameters, blosc_zstd
+from evreel.recordings import open_recording, read_events
 from evreel.recordings.hdf5.chunks import decompressed
 from support import random_events
 from support.event_layouts import T_OFFSET, assert_as, by, exported, read_back
@@ -158,6 +159,11 @@ def test_csv__is_what_numpy_and_faery_read_and_the_same_within_gzip(store, event
         packed.unlink(missing_ok=True)
         steps.export(store, packed, "csv", threads=threads)
         assert gzip.decompress(packed.read_bytes()) == path.read_bytes()
+    for written in (path, packed):
+        with open_recording(written, sensor=events.sensor) as recording:
+            assert recording.t_offset == T_OFFSET
+            found = read_events(recording)
+        assert_as({name: getattr(found, name) for name in "txyp"}, events, 0)
 
 
 def test_csv__has_a_line_for_each_event_after_that_of_names(tmp_path):
