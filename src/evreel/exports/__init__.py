@@ -1,5 +1,5 @@
-"""Data sets in the layouts of other tools.
+"""Data sets in the layouts of other tools, and the events of one recording.
 
-`evreel.exports.layouts.LAYOUTS` lists them. A layout writes recordings into a folder and returns
-what it could not hold: sentence → how often.
+`evreel.exports.layouts` lists them: `LAYOUTS` those that are folders, `EVENT_LAYOUTS` those of one
+file. What writes a layout returns what it could not hold: sentence → how often.
 """

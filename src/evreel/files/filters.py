@@ -110,7 +110,9 @@ def deflated(raw: bytes | memoryview, size: int, level: int, *, shuffle: bool = 
     return bytes(deflate.zlib_compress(raw, level))
 
 
-_BLOSC_HEAD = struct.Struct("<BBBBIIIII")
+BLOSC_HEAD = struct.Struct("<BBBBIII")
+"""Versions of format and codec, flags, bytes of an element; of a chunk, of a block, in the file."""
+_BLOSC_PLACE = struct.Struct("<II")  # where the only block begins, and how long its stream is
 _BLOSC_ZSTD = 5  # as a data set says it; in a chunk it is 4
 _BLOSC_LEVEL = 1
 _SHUFFLED, _STORED, _ONE_STREAM, _OF_ZSTD = 1, 2, 16, 4 << 5
@@ -133,12 +135,13 @@ def blosc_zstd(values: npt.NDArray[Any]) -> bytes:
     planes = values.view(np.uint8).reshape(-1, size).T.tobytes() if size > 1 else values.tobytes()
     packed = zstandard.ZstdCompressor(level=_BLOSC_LEVEL, write_checksum=True).compress(planes)
     flags = _ONE_STREAM | _OF_ZSTD | (_SHUFFLED if size > 1 else 0)
-    total = _BLOSC_HEAD.size + len(packed)
-    if total >= _BLOSC_HEAD.size - 8 + plain:  # as it is, without the place and size of a block
-        head = _BLOSC_HEAD.pack(2, 1, flags | _STORED, size, plain, plain, plain + 16, 0, 0)
-        return head[:16] + values.tobytes()
-    head = _BLOSC_HEAD.pack(2, 1, flags, size, plain, plain, total, 20, len(packed))
-    return head + packed
+    begin = BLOSC_HEAD.size + _BLOSC_PLACE.size
+    if begin + len(packed) >= BLOSC_HEAD.size + plain:
+        whole = BLOSC_HEAD.size + plain
+        head = BLOSC_HEAD.pack(2, 1, flags | _STORED, size, plain, plain, whole)
+        return head + values.tobytes()
+    head = BLOSC_HEAD.pack(2, 1, flags, size, plain, plain, begin + len(packed))
+    return head + _BLOSC_PLACE.pack(BLOSC_HEAD.size + 4, len(packed)) + packed
 
 
 def decompress_into(chunk: bytes, to: npt.NDArray[np.uint8]) -> None:

@@ -37,14 +37,13 @@ import numpy.typing as npt
 import zstandard
 
 from evreel.errors import EvreelError
-from evreel.files.filters import BLOSC, LZF
+from evreel.files.filters import BLOSC, BLOSC_HEAD, LZF
 
 Values = Sequence[int]
 
 CHECKED = (1, 3)
 """Filters that verify a checksum."""
 
-_BLOSC_HEAD = struct.Struct("<BBBBIII")
 _MOST_STREAMS = 16  # a longer element is not split into streams
 _LEAST_STREAM = 128  # nor is a block whose streams would be shorter than this
 
@@ -234,9 +233,9 @@ _BLOSC_VERSION = 2
 
 def _blosc_parts(data: bytes, values: Values, size: int) -> Iterator[bytes]:
     """Yield the decompressed blocks of a chunk, `size` bytes in all."""
-    if len(data) < _BLOSC_HEAD.size:
+    if len(data) < BLOSC_HEAD.size:
         raise ChunkError("a chunk ends in its header (Blosc)")
-    version, _, flags, width, total, block, stored = _BLOSC_HEAD.unpack_from(data)
+    version, _, flags, width, total, block, stored = BLOSC_HEAD.unpack_from(data)
     if version != _BLOSC_VERSION and values[1:2] == [version]:
         raise ChunkCodingError(f"a chunk is in version {version} of Blosc's format; 2 is read")
     if version != _BLOSC_VERSION or total != size or stored != len(data) or not block or not width:
@@ -244,9 +243,9 @@ def _blosc_parts(data: bytes, values: Values, size: int) -> Iterator[bytes]:
             f"a chunk's header does not fit {len(data)} bytes for {size} decompressed (Blosc)"
         )
     if flags & 2:
-        if stored - _BLOSC_HEAD.size != size:
+        if stored - BLOSC_HEAD.size != size:
             raise ChunkError.of_size(size, "Blosc")
-        yield data[_BLOSC_HEAD.size :]
+        yield data[BLOSC_HEAD.size :]
         return
     codec = _BLOSC_CODECS.get(flags >> 5)
     if codec is None:
@@ -256,7 +255,7 @@ def _blosc_parts(data: bytes, values: Values, size: int) -> Iterator[bytes]:
         if _BLOSC_FORMATS.get(said, said) == flags >> 5:
             raise ChunkCodingError(f"is compressed by {name} (Blosc), which evreel does not read")
         raise ChunkError(f"a chunk names {name} as its compression (Blosc)")
-    starts = data[_BLOSC_HEAD.size : _BLOSC_HEAD.size + 4 * -(-size // block)]
+    starts = data[BLOSC_HEAD.size : BLOSC_HEAD.size + 4 * -(-size // block)]
     if len(starts) < 4 * -(-size // block):
         raise ChunkError("a chunk ends before its blocks (Blosc)")
     for k, (at,) in enumerate(struct.iter_unpack("<I", starts)):
