@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel.dataset.config import read_config
+from evreel.dataset.dataset import DataSet
+from evreel.dataset.plan import release_plan
 from evreel.dataset.settings import Config
 from evreel.errors import UsageError
 from evreel.settings import settings_of
@@ -412,6 +414,24 @@ def test_id__is_not_longer_than_a_files_name_can_hold(folder):
     assert list(read(folder).recordings) == ["x" * 100]
     write_rows(folder, [rows[0] | {"id": "x" * 101}])
     assert "line 2: id: 'xxx" in refused(folder)
+
+
+def test_data__without_labels_have_nothing_that_is_labelled(folder):
+    config = {key: value for key, value in CONFIG.items() if key != "slices"} | {"labels": []}
+    write_config(folder, config)
+    rows = table(folder)
+    told = refused(folder)
+    assert "line 2: rois: needs labels, and the config's list is empty" in told
+    for row in rows:
+        for column in ("rois", "rois_md5", "tags", "tags_md5"):
+            row.pop(column, None)
+    write_rows(folder, rows)
+    found = DataSet(*read(folder))
+    assert found.annotated == []
+    kinds = {row["kind"] for row in release_plan(found)}
+    assert kinds == {"events", "features", "previews"}
+    write_config(folder, config | {"labels": ["car"]})
+    assert "slices is missing in the config; it is needed for what is annotated" in refused(folder)
 
 
 def test_misspelt_key__is_not_also_told_as_missing(folder):

@@ -7,6 +7,7 @@ import hashlib
 import io
 import tarfile
 
+import h5py
 import numpy as np
 import pytest
 
@@ -115,6 +116,20 @@ def test_table__takes_the_files_and_boxes_that_it_is_told(tmp_path, caplog):
     assert "If these are classes" not in caplog.text
     with pytest.raises(RecordingError, match="No file in it fits --files 'x/\\*', or none that"):
         steps.table(folder, tmp_path / "none.tsv", sensor="20x20", files="x/*")
+
+
+def test_table__notes_the_columns_by_which_files_are_recordings(tmp_path, caplog):
+    folder = tmp_path / "train"
+    folder.mkdir()
+    with h5py.File(folder / "a.hdf5", "w") as file:
+        file["davis/left/events"] = np.array([[3, 4, 1_504_645_177.5, -1]])
+    with pytest.raises(RecordingError, match="has no recordings"):
+        steps.table(folder, tmp_path / "without.tsv")
+    arguments = ["table", str(folder), "-o", str(tmp_path / "out.tsv"), "-q", "--columns", "mvsec"]
+    assert cli.main(arguments) == 0
+    [row] = rows_of(tmp_path / "out.tsv")
+    assert row.keys() == {"id", "source", "md5", "split", "columns"}
+    assert (row["id"], row["columns"]) == ("a", "mvsec")
 
 
 def test_table__finds_boxes_past_a_link_where_the_system_does(tmp_path):

@@ -424,6 +424,29 @@ def etram() -> Miniature:
     return made
 
 
+def mvsec() -> Miniature:
+    """HDF5 with one array a camera, times of which are seconds since 1970 as float64."""
+    made = Miniature()
+    for number, (split, name) in enumerate(
+        (("train", "outdoor_day2"), ("test", "indoor_flying1"), ("test", "outdoor_night1"))
+    ):
+        first_us = (1_504_645_177 + number) * 10**6 + 423_123
+        rows = piece(346, 260, number, first_us, 300)
+        arrays = {}
+        for side, seen in (("left", rows), ("right", rows[:100])):
+            t, x, y, p = np.array(seen).T
+            events = np.stack([x, y, t / 1e6, 2 * p - 1], axis=1)
+            images = np.zeros((2, 260, 346), np.uint8)
+            arrays |= {f"davis/{side}/events": events, f"davis/{side}/image_raw": images}
+            arrays[f"davis/{side}/image_raw_ts"] = events[:2, 2]
+        folder = f"data/mvsec/{split}/{name}"
+        made.files[f"{folder}_data.hdf5"] = in_memory(save, **arrays)
+        depth = {"davis/left/depth_image_raw": np.zeros((1, 260, 346), np.float32)}
+        made.files[f"{folder}_gt.hdf5"] = in_memory(save, **depth)
+        made.recordings[f"{name}_data"] = rows
+    return made
+
+
 def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
     """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
     if name == "cifar10_dvs":
@@ -442,6 +465,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "dvs_lip": dvs_lip,
     "etram": etram,
     "gen1": gen1,
+    "mvsec": mvsec,
     "n_caltech101": n_caltech101,
     "n_cars": n_cars,
     "n_mnist": n_mnist,

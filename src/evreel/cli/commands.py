@@ -218,6 +218,7 @@ def info(options: Options) -> int:
         help="where a recording's boxes are, from its folder: ../labels.npy; default: "
         "<name>_bbox.npy beside it",
     ),
+    columns("columns"),
 )
 def table(options: Options) -> int:
     """Write a recordings table, or add to one."""
@@ -227,7 +228,7 @@ def table(options: Options) -> int:
         steps.table(
             options.folder,
             options.output,
-            **_given(options, "split", "group", "sensor", "files", "boxes"),
+            **_given(options, "split", "group", "sensor", "files", "boxes", "columns"),
             progress=progress,
         )
     return 0

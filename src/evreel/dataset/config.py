@@ -372,9 +372,12 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
         yield "split: mixed is for recordings that are cut into samples (samples/by)"
     elif row["split"] == "mixed" and not (cutting and cutting.split.is_given):
         yield "split: mixed needs samples/split in the config: files, or a seed and shares"
-    labelled = by != "none" or "boxes" in row
+    labelled = by != "none" or "boxes" in row or not config.labels
     if config.slices is None and (not labelled or "rois" in row or "tags" in row):
         yield "slices is missing in the config; it is needed for what is annotated in CVAT"
+    for column in (*ANNOTATIONS, "boxes", "samples") if not config.labels else ():
+        if column in row:
+            yield f"{column}: needs labels, and the config's list is empty"
     if by == "members" and any(getattr(config.events, key) is not None for key in _OF_ONE):
         yield (
             f"samples/by: members does not go with events/{', events/'.join(_OF_ONE)}, which are "

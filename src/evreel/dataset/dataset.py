@@ -194,8 +194,10 @@ class DataSet:
         return cutting is not None and cutting.by == "members"
 
     def is_annotated(self, id_: str) -> bool:
-        """Tell whether people annotate a recording."""
-        return is_annotated(self.row(id_), self.cutting(id_) is not None)
+        """Tell whether people annotate a recording: none of data without labels."""
+        return bool(self.config.labels) and is_annotated(
+            self.row(id_), self.cutting(id_) is not None
+        )
 
     @property
     def cut(self) -> list[str]:

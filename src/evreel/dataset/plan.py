@@ -37,6 +37,7 @@ def release_plan(dataset: DataSet) -> list[dict[str, str]]:
             results=dataset.results,
             with_boxes=dataset.features_with_boxes,
             without_boxes=dataset.features_without_boxes,
+            has_labels=bool(dataset.config.labels),
         )
         if kind in kinds
     ]

@@ -1003,8 +1003,8 @@ class Config(Settings):
     )
     labels: tuple[str, ...] = required(
         "Label names of the whole data set; the position is the label's number in boxes and "
-        "slices. A label of an annotation file that is not listed here is an error.",
-        least=1,
+        "slices. A label of an annotation file that is not listed here is an error; [] is for data "
+        "without labels.",
         unique=True,
         metavar="A,B,…",
     )

@@ -100,6 +100,7 @@ def files_of(
     results: str,
     with_boxes: Collection[str] = (),
     without_boxes: Collection[str] = (),
+    has_labels: bool = True,
 ) -> Iterator[File]:
     """Yield the files of a recording.
 
@@ -120,6 +121,8 @@ def files_of(
         a copy of all boxes of the recording.
     without_boxes
         Those of the features beside which are no boxes.
+    has_labels
+        Whether the data set has labels; without, nobody annotates.
     """
     split = row["split"]
 
@@ -131,7 +134,7 @@ def files_of(
     yield made("events", "events", f"{id_}.h5")
     if is_cut:
         yield made("samples", "samples", f"{id_}.h5")
-    if is_annotated(row, is_cut):
+    if has_labels and is_annotated(row, is_cut):
         yield made("slices", "slices", f"{id_}.h5")
         for name in (f"{id_}.{video_suffix}", f"{id_}.clock.tsv"):
             yield made("video", "video", name, f"video/{name}")

@@ -16,7 +16,7 @@ from evreel.outputs import SCRATCH, Progress, atomic, remove_leftovers, silent
 from evreel.steps.common import LOG
 from evreel.text import counted, is_reserved, listed
 
-COLUMNS = ("id", "source", "md5", "split", "group", "sensor", "boxes", "boxes_md5")
+COLUMNS = ("id", "source", "md5", "split", "group", "sensor", "columns", "boxes", "boxes_md5")
 """Columns that are written where any row has something in them."""
 _MOST_NAMED = 5
 
@@ -30,6 +30,7 @@ def table(
     sensor: str | None = None,
     files: str | None = None,
     boxes: str | None = None,
+    columns: str | None = None,
     progress: Progress = silent,
 ) -> int:
     """Write a recordings table of a folder, with the MD5 of each recording, or add to one.
@@ -55,6 +56,8 @@ def table(
     boxes
         Where a recording's boxes are, as a path from the recording's folder; None takes
         ``…_bbox.npy`` beside it.
+    columns
+        Where the columns of all are, as `evreel.recordings.open.Reading.columns` says it.
 
     Returns
     -------
@@ -72,6 +75,7 @@ def table(
     from evreel.events import Sensor
     from evreel.layout import EVENTS, OF_BOXES
     from evreel.recordings import open_recording
+    from evreel.recordings.open import Reading
     from evreel.samples.pattern import Pattern
     from evreel.samples.splits import SPLITS
 
@@ -81,7 +85,7 @@ def table(
         there = "is a file, not a folder" if root.exists() else "does not exist"
         raise UsageError(there, path=root, hint="Name the folder that the recordings are in.")
     kept = _Kept.of(Path(output))
-    size = None if sensor is None else Sensor.parse(sensor)
+    size, reading = None if sensor is None else Sensor.parse(sensor), Reading(columns=columns)
     found: list[Path] = []
     sizeless: set[Path] = set()
     left_out: list[Path] = []
@@ -91,12 +95,12 @@ def table(
         if wanted is not None and wanted.of(place.relative_to(root).as_posix()) is None:
             continue
         try:
-            with open_recording(place) as recording:
+            with open_recording(place, reading=reading) as recording:
                 is_recording = recording.format != EVENTS.name
         except EvreelError:
             # It may be a recording that does not state its size.
             try:
-                open_recording(place, sensor=size).close()
+                open_recording(place, sensor=size, reading=reading).close()
                 is_recording = size is not None
                 sizeless.add(place)
             except EvreelError as error:
@@ -154,6 +158,7 @@ def table(
             *(id_, str(place).replace("!", "!!"), md5, splits[k]),
             said.group if said else "",
             str(sensor) if sensor and place in sizeless else "",
+            columns or "",
             *((str(of_boxes), _md5(of_boxes)) if of_boxes.is_file() else ("", "")),
         )
         rows.append(dict(zip(COLUMNS, cells, strict=True)))
