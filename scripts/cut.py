@@ -15,4 +15,5 @@ with steps.logged(snakemake.log[0]):
         members=snakemake.params.members,
         labels=snakemake.params.labels,
         group=snakemake.params.group,
+        label=snakemake.params.label,
     )

@@ -416,6 +416,32 @@ def test_id__is_not_longer_than_a_files_name_can_hold(folder):
     assert "line 2: id: 'xxx" in refused(folder)
 
 
+@pytest.mark.parametrize(
+    "samples, label, problem",
+    [
+        ({"by": "members", "members": "*.raw"}, "car", ""),
+        ({"by": "members", "members": "*.raw", "classes": {"c": "car"}}, "c", ""),
+        (
+            {"by": "members", "members": "*.raw"},
+            "care",
+            "labels does not list 'care'; did you mean",
+        ),
+        ({"by": "members", "members": "{label}/*.raw"}, "car", "is not used: samples/members has"),
+        ({"by": "intervals", "table": "config.yaml"}, "car", "is not used with samples/by"),
+        (None, "car", "is not used: the recording is not cut (samples/by)"),
+    ],
+)
+def test_label__of_a_row_is_of_members_whose_names_say_none(folder, samples, label, problem):
+    (folder / "many.zip").write_bytes(b"")
+    write_config(folder, CONFIG | ({} if samples is None else {"samples": samples}))
+    row = {"id": "a", "source": "many.zip", "md5": "0" * 32, "split": "train", "label": label}
+    write_rows(folder, [row])
+    if problem:
+        assert f"line 2: label: {problem}" in refused(folder)
+    else:
+        assert read(folder).recordings["a"]["label"] == label
+
+
 def test_data__without_labels_have_nothing_that_is_labelled(folder):
     config = {key: value for key, value in CONFIG.items() if key != "slices"} | {"labels": []}
     write_config(folder, config)

@@ -515,6 +515,9 @@ def test_by_members__takes_class_and_group_from_names():
     assert samples.id == ("u1/7/a", "u2/8/a")
     assert samples.label == ("seven", "8") and samples.group == ("u1", "u2")
     assert samples.t_offset.tolist() == [3, 9] and samples.stop_us.tolist() == [10, 1200]
+    of_one = by_members(members, "{group}/*/*.bin", classes={"7": "seven"}, label="7")
+    assert of_one.label == ("seven", "seven") and of_one.group == ("u1", "u2")
+    assert by_members(members, "{group}/{label}/*.bin", label="9").label == ("7", "8")
     with pytest.raises(AnnotationError, match=r"member 'u1/7/a.bin': does not fit 'x/\*'"):
         by_members(members, "x/*")
     twice = [Member("a.bin", 0, 10, 0), Member("a.mat", 1000, 1200, 0)]

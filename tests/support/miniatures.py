@@ -12,7 +12,7 @@ import io
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from evreel.simulate.scene import parse_scene
 from support.scenes import scene
 from support.writers import aedat
 from support.writers.aer40 import aer40
-from support.writers.columns import asl, dsec, in_memory, npy, records, save, zipped
+from support.writers.columns import asl, columns, dsec, in_memory, npy, npz, records, save, zipped
 from support.writers.prophesee import dat
 
 Row = tuple[int, int, int, int]
@@ -218,6 +218,7 @@ def n_cars() -> Miniature:
     return made
 
 
+HARDVS = {"t": np.int64, "x": np.int16, "y": np.int16, "p": np.uint8}
 LIP = np.dtype([("t", "<i4"), ("x", "i1"), ("y", "i1"), ("p", "i1")])
 
 
@@ -237,6 +238,32 @@ def dvs_lip() -> Miniature:
             split=split,
         )
     made.files["data/DVS-Lip.zip"] = zipped(members)
+    return made
+
+
+def hardvs() -> Miniature:
+    """A zip with a zip per activity, each of npz files, and lists that name them with a number."""
+    made = Miniature()
+    zips, lists = {}, {"train": "", "val": "", "test": ""}
+    for name in ("action_001", "action_300"):
+        members = classes(
+            made,
+            lambda name: name,
+            (name,),
+            "dvSave-2021_10_15_19_18_{k:02}.npz",
+            5,
+            (346, 260),
+            lambda _, rows: npz(True, **columns(rows, HARDVS)),
+            first_us=1_634_296_682_000_000,
+        )
+        zips[f"MINI_HARDVS_files/{name}.zip"] = zipped(members)
+        for split, sample in zip(("train", "train", "train", "val", "test"), members, strict=True):
+            key = name, sample.removesuffix(".npz")
+            lists[split] += f"{'/'.join(key)} {int(name[-3:]) - 1}\n"
+            made.samples[key] = replace(made.samples[key], split=split)
+    made.files["data/hardvs/MINI_HARDVS_files.zip"] = zipped(zips)
+    for split, lines in lists.items():
+        made.files[f"data/hardvs/{split}_label.txt"] = lines.encode()
     return made
 
 
@@ -465,6 +492,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "dvs_lip": dvs_lip,
     "etram": etram,
     "gen1": gen1,
+    "hardvs": hardvs,
     "mvsec": mvsec,
     "n_caltech101": n_caltech101,
     "n_cars": n_cars,

@@ -23,6 +23,7 @@ rule cut:
         members=of_recording(DATASET.member_pattern),
         labels=of_dataset(DataSet.labels),
         group=column("group"),
+        label=column("label"),
         revision=revision("cut"),
     script:
         "../../scripts/cut.py"

@@ -338,6 +338,7 @@ def events(options: Options) -> int:
     settings("CutSettings"),
     labels("all labels; any other is an error"),
     option("--group", help="of samples that name none"),
+    option("--one-label", metavar="CLASS", help="of members that name none: {label} is not needed"),
     option("--recording", help="its id in the table; default: STORE's name"),
 )
 def cut(options: Options) -> int:
@@ -350,6 +351,7 @@ def cut(options: Options) -> int:
         settings_from(steps.CutSettings, options),
         **_given(options, "intervals", "members", "labels", "group"),
         intervals_md5=options.md5,
+        label=options.one_label,
         recording=options.recording or options.store.stem,
     )
     return 0

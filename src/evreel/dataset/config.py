@@ -30,7 +30,7 @@ from evreel.dataset.documents import (
     stop_at,
     values_in,
 )
-from evreel.dataset.settings import Config
+from evreel.dataset.settings import Config, SamplesSection
 from evreel.dataset.table import Row, folder_in, read_rows, row_mistakes
 from evreel.errors import EvreelError, UsageError, meant_label
 from evreel.folders import bag_of
@@ -213,6 +213,18 @@ def _unlisted_classes(config: Config) -> Iterator[tuple[Place, str]]:
             )
 
 
+def _problems_of_label(label: str, cutting: SamplesSection, config: Config) -> Iterator[str]:
+    """Yield a problem where all samples of a recording cannot be of one class."""
+    if cutting.by != "members":
+        yield f"label: is not used with samples/by: {cutting.by}"
+    elif "{label}" in (cutting.members or ""):
+        yield "label: is not used: samples/members has {label}, so each name says its own"
+    else:
+        called = {nfc(name): of for name, of in cutting.classes.items()}.get(nfc(label), label)
+        if nfc(called) not in config.labels:
+            yield f"label: labels does not list {called!r}{meant_label(called, config.labels)}"
+
+
 def _unlisted_regions(config: Config, feature: str) -> Iterator[tuple[Place, str]]:
     """Yield (place, problem) where a feature is of regions with a label that labels do not list."""
     for k, label in enumerate(config.features[feature].geometry.labels or ()):
@@ -383,6 +395,10 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
             f"samples/by: members does not go with events/{', events/'.join(_OF_ONE)}, which are "
             "for a single recording"
         )
+    if cutting is not None and "label" in row:
+        yield from _problems_of_label(row["label"], cutting, config)
+    elif "label" in row:
+        yield "label: is not used: the recording is not cut (samples/by)"
     if table is not None:
         yield from (f"samples/table: {problem}" for problem in _file_problems(table))
     if "boxes" in row and "rois" in row:

@@ -1136,6 +1136,10 @@ class RecordingColumns(Settings):
     group: str | None = optional(
         "Scene, session or person that several recordings share; all of a group are in one split."
     )
+    label: str | None = optional(
+        "Class of all samples of an archive or folder, where samples/members has no {label}; a "
+        "name of labels, or one that samples/classes maps to it."
+    )
     rois: str | None = optional(
         "Annotation with the outlines of objects: CVAT XML (for video 1.1, or for images 1.1), "
         "COCO, MOT, YOLO or EventBbox, told by content; what has several files, as a zip. Several "

@@ -173,6 +173,7 @@ def by_members(
     *,
     classes: Mapping[str, str] | None = None,
     group: str = "",
+    label: str = "",
 ) -> Samples:
     """Return the samples of an archive that was read as one recording, one per member.
 
@@ -189,6 +190,8 @@ def by_members(
         As in `by_intervals`.
     group
         The group of members whose names have none.
+    label
+        The class of members whose names have none, as the files call it.
 
     Raises
     ------
@@ -205,7 +208,7 @@ def by_members(
                 place=f"member {member.name!r}",
                 hint="Decode the archive with the same pattern.",
             )
-        labels.append(named(said.label))
+        labels.append(named(said.label or label))
         groups.append(said.group or group)
     return Samples(
         tuple(str(PurePosixPath(nfc(member.name)).with_suffix("")) for member in members),

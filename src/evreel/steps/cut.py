@@ -29,6 +29,7 @@ def cut(
     members: str | None = None,
     labels: Sequence[str] | None = None,
     group: str | None = None,
+    label: str | None = None,
 ) -> int:
     """Write where the samples of a recording are, and their classes.
 
@@ -58,6 +59,8 @@ def cut(
         All labels; any other is an error. None takes any.
     group
         The group of samples that name none; None takes `recording`, for intervals.
+    label
+        The class of members whose names have none, as the files call it.
 
     Returns
     -------
@@ -126,7 +129,10 @@ def cut(
                     hint="Decode the archive with members.",
                 )
             samples = by_members(
-                opened.members, members or "", classes=settings.classes, group=group or ""
+                *(opened.members, members or ""),
+                classes=settings.classes,
+                group=group or "",
+                label=label or "",
             )
             if labels is not None:
                 samples.numbers(labels)
