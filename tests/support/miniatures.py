@@ -474,6 +474,30 @@ def mvsec() -> Miniature:
     return made
 
 
+def mvsec_bags() -> Miniature:
+    """ROS 1 bags with messages of both cameras, whose stamps count from 1970."""
+    from support.writers import ros  # needs rosbags
+
+    made = Miniature()
+    for number, name in enumerate(("outdoor_day/outdoor_day2", "indoor_flying/indoor_flying1")):
+        first_us = (1_504_645_177 + number) * 10**6 + 423_123
+        rows = piece(346, 260, number, first_us, 300)
+        stamped = [(t * 1000, *rest) for t, *rest in rows]
+        said = [
+            ros.array(part, (346, 260), topic=f"/davis/{side}/events")
+            for side, parts in (
+                ("right", [stamped[:50]]),
+                ("left", [stamped[:150], stamped[150:]]),
+            )
+            for part in parts
+        ]
+        said.insert(2, ros.imu(stamped[20][0], topic="/davis/left/imu"))
+        url = f"http://visiondata.cis.upenn.edu/mvsec/{name}_data.bag"
+        made.files[url] = in_memory(ros.bag1, said)
+        made.recordings[name.rpartition("/")[2]] = rows
+    return made
+
+
 def turned(name: str, rows) -> list[tuple[int, int, int, int]]:
     """Return rows of a file as they are to be in the store: axes and polarity as readers agree."""
     if name == "cifar10_dvs":
@@ -494,6 +518,7 @@ MINIATURES: dict[str, Callable[[], Miniature]] = {
     "gen1": gen1,
     "hardvs": hardvs,
     "mvsec": mvsec,
+    "mvsec_bags": mvsec_bags,
     "n_caltech101": n_caltech101,
     "n_cars": n_cars,
     "n_mnist": n_mnist,
