@@ -289,11 +289,16 @@ class DecodedRecording(Closing):
         except UnknownFormatError:
             raise  # whole, but coded otherwise: its beginning is not what is left of it
         except RecordingError as damage:
-            if self.reading.on_damage == "fail" or damage.offset is None:
+            lost = self._bytes_from(damage)
+            if self.reading.on_damage == "fail" or lost is None:
                 raise
-            self.repairs["damaged_bytes"] = self._size - damage.offset
-            if damage.offset == self._size:
+            self.repairs["damaged_bytes"] = lost
+            if not lost:
                 self.repairs["cut_off"] = 1
+
+    def _bytes_from(self, damage: RecordingError) -> int | None:
+        """Return how many bytes there are from damage on; None if what is before is not whole."""
+        return None if damage.offset is None else self._size - damage.offset
 
     def _inside(self, pieces: Iterator[Piece | Side]) -> Iterator[Piece | Side]:
         """Yield events inside the sensor; any other is an error, or dropped and counted."""

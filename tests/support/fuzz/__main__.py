@@ -4,8 +4,8 @@ Groups of targets, which are no recordings, and campaigns against servers have r
 each module says its.
 
 - Reading ends by itself: run it in a process with a timeout, so that a hang is a failure.
-- It ends in one of evreel's errors, which says a byte of the file, or in events that are in order
-  and inside the sensor.
+- It ends in one of evreel's errors, which says a byte of the file (in SQLite, a message), or in
+  events that are in order and inside the sensor.
 - Salvage gives the events of the strict reading, and then maybe more; so it does where events are
   sorted and dropped too. Of a file that is read strictly all readings give the same.
 - What is whole, but coded otherwise, is refused by every reading that comes to it.
@@ -69,6 +69,7 @@ def read(
         if isinstance(error, UnknownFormatError) and not isinstance(error, CodingError):
             raise
         placed = error.offset is not None and 0 <= error.offset <= size
+        placed |= error.offset is None and not original.has_bytes and bool(error.place)
         hold(placed or "sensor" in str(error), f"an error without a place in the file: {error}")
         failed = error
     rows = np.concatenate(columns, axis=1)

@@ -27,12 +27,14 @@ class Original:
     start : the byte where its data begin.
     name : its file's name, by which some formats are told.
     sensor : its size, where the format does not state it.
+    has_bytes : whether errors say a byte of the file; or else another place in it.
     """
 
     content: bytes
     start: int = 0
     name: str = "damaged"
     sensor: Sensor | None = None
+    has_bytes: bool = True
 
     def damaged(self, rng: np.random.Generator, turn: int) -> bytes:
         """Return it with other data, damaged anywhere, or most often with damaged data."""

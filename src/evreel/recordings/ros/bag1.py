@@ -81,7 +81,8 @@ class Bag1(BagFile):
             try:
                 self._read_index(index, fields)
                 return
-            except BagDamage:
+            except BagDamage as damage:
+                damage.hint = _REINDEX
                 if not self.salvages:
                     raise
                 self.connections.clear()
@@ -93,7 +94,6 @@ class Bag1(BagFile):
             raise BagDamage(
                 f"the file ends at byte {self._size}, before its index, which is at byte {index}",
                 self._size,
-                _REINDEX,
             )
         count = int.from_bytes(_field(fields, b"conn_count", 4, self._start), "little")
         n_chunks = int.from_bytes(_field(fields, b"chunk_count", 4, self._start), "little")

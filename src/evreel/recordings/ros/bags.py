@@ -112,6 +112,10 @@ class BagFile(ABC):
         """Return a place as messages name it."""
         return f"byte {place}"
 
+    def bytes_from(self, place: int) -> int:
+        """Return how many bytes of the file come from a place on."""
+        return self._size - place
+
     @contextlib.contextmanager
     def _opened(self) -> Iterator[None]:
         try:

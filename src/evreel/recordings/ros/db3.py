@@ -41,6 +41,16 @@ class Db3(BagFile):
         """Return a place as messages name it: the number of a message, or 0 before the first."""
         return f"message {place}" if place else "tables"
 
+    def bytes_from(self, place: int) -> int:
+        """Return the bytes of the file without those of the messages before one."""
+        query = f"SELECT ifnull(sum(length(data)), 0) FROM messages WHERE id < {place}"
+        try:
+            with self._connected() as base:
+                (before,) = next(self._rows(base, query))
+        except BagDamage:
+            before = 0
+        return self._size - int(before)
+
     def _open(self) -> None:
         for suffix in ("-wal", "-journal"):
             journal = self._source.resolve()
@@ -120,7 +130,7 @@ class Db3(BagFile):
                 yield row
                 if isinstance(row[0], int):
                     place = row[0]
-        except sqlite3.Error as error:
+        except Exception as error:  # its errors have texts of the file, which need not be UTF-8
             after = f" after message {place}" if "FROM messages" in query and place else ""
             raise BagDamage(
                 f"SQLite cannot read it{after}: {words_of(error)}", place, _RECOVER

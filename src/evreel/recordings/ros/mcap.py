@@ -68,6 +68,7 @@ class Mcap(BagFile):
             if not self._read_summary():
                 self._scan()
         except BagDamage as damage:
+            damage.hint = damage.hint or _AGAIN
             if damage.is_whole or not self.salvages:
                 raise
             self.connections.clear()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
-from evreel.errors import EventsError, UnknownFormatError, UsageError
+from evreel.errors import EventsError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
 from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.open import STRICT, Reading
@@ -87,8 +87,9 @@ class RosRecording(DecodedRecording):
     what is not measured; topics whose name has ``trigger`` and whose messages are times, or
     packets of triggers, give triggers. Packets in evt3 have triggers within, too.
 
-    A place in SQLite is the number of a message, which is no byte: what is whole before damage
-    cannot be salvaged.
+    A place in SQLite is the number of a message, because it does not say at which byte one is.
+    What is salvaged of it ends before a damaged message, and the bytes of its file without those
+    of the messages before it count as damaged.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class RosRecording(DecodedRecording):
         try:
             check_fields(of) if role == _EVENTS else check_side(of, role)
         except EncodingError as error:
-            self._recode(f"topic {one.topic}, of {one.type}, {error}")
+            self._refuse(f"topic {one.topic}, of {one.type}, {error}")
         return _Wanted(role, of, one.is_cdr)
 
     def _chosen(self, events: list[Topic], topics: list[Topic]) -> Topic:
@@ -272,10 +273,20 @@ class RosRecording(DecodedRecording):
                 f"{self._width}x{self._height}"
             )
 
+    def _bytes_from(self, damage: RecordingError) -> int | None:
+        found = None
+        for bag, base, _ in self._files:
+            if found is not None:
+                found += bag.bytes_from(0)
+            elif base <= self._damaged_at <= base + bag.places:
+                found = bag.bytes_from(self._damaged_at - base)
+        return found
+
     def _located(self, offset: int | None) -> dict[str, Any]:
         if offset is None or not self._files:
             return {"offset": offset}
-        file = next(file for file in reversed(self._files) if file.base <= offset)
+        before = [file for file in self._files if file.base <= offset]
+        file = before[-1] if before else self._files[0]
         said = file.bag.said(offset - file.base)
         found: dict[str, Any] = {"offset": offset} if file.bag.has_bytes else {"place": said}
         if self.path != file.bag.path:
@@ -284,6 +295,7 @@ class RosRecording(DecodedRecording):
 
     def _raise(self, damage: BagDamage) -> NoReturn:
         """Raise for damage of the bag."""
+        self._damaged_at = damage.place
         if damage.is_whole:
             self._recode(damage.problem, damage.place, damage.hint)
         self._fail(damage.problem, damage.place, damage.hint)

@@ -150,8 +150,9 @@ class SideBatch:
             yield Triggers(t, np.full(n, -1, np.int8), np.zeros(n, np.int16))
         else:
             unknown = np.full((n, 4), np.nan, np.float32)
-            acceleration = (columns[1] / _GRAVITY).astype(np.float32)
-            rotation = np.degrees(columns[2]).astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # of damaged samples
+                acceleration = (columns[1] / _GRAVITY).astype(np.float32)
+                rotation = np.degrees(columns[2]).astype(np.float32)
             yield Imu(t, acceleration, rotation, unknown[:, :3].copy(), unknown[:, 3].copy())
 
 
