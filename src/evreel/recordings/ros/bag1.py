@@ -52,6 +52,7 @@ class Bag1(BagFile):
     """
 
     is_ros1 = True
+    cut_hint = _REINDEX
 
     def _open(self) -> None:
         line = self._read(len(MAGIC) + 1, 0, "the first line")

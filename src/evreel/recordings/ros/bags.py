@@ -8,7 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import ClassVar, NamedTuple, NoReturn
 
 from evreel.errors import RecordingError
 from evreel.recordings.aedat4.flatbuffer import DamageError
@@ -88,6 +88,7 @@ class BagFile(ABC):
 
     is_ros1 = False
     has_bytes = True  # whether places are bytes
+    cut_hint: ClassVar[str]  # what to do with a file that was cut off
 
     def __init__(self, path: Path, *, source: Path | None = None, salvages: bool = False) -> None:
         self.path = path
@@ -161,6 +162,7 @@ class BagFile(ABC):
                 f"{what} that begins here has {size} bytes, but the file ends at byte "
                 f"{self._size}, in the middle of it",
                 at,
+                self.cut_hint,
             )
         data = read_at(self._file.fileno(), size, at)
         if len(data) < size:  # a system may return less than it was asked for

@@ -36,6 +36,7 @@ class Db3(BagFile):
     """A file of a ROS 2 bag in SQLite. It is never changed, and nothing is written beside it."""
 
     has_bytes = False
+    cut_hint = _RECOVER
 
     def said(self, place: int) -> str:
         """Return a place as messages name it: the number of a message, or 0 before the first."""

@@ -281,11 +281,9 @@ class Definitions:
             if coding == "msg":
                 return {key: value[1] for key, value in parsers.msg(text, name).items()}
             # Several files of IDL are separated by a line of 80 equals signs and one of their name.
-            parts = [
-                part.partition("\n")[2] if part.startswith("IDL: ") else part
-                for part in text.split("=" * 80 + "\n")
-                if part.strip()
-            ]
+            # Lines that include others are not understood by rosbags, nor needed.
+            lines = (line for line in text.splitlines() if not line.startswith(("#", "IDL: ")))
+            parts = [part for part in "\n".join(lines).split("=" * 80) if part.strip()]
             return {key: value[1] for part in parts for key, value in parsers.idl(part).items()}
 
     def _struct(self, name: str, types: Mapping[str, Any], depth: int) -> Struct:

@@ -57,6 +57,8 @@ _AGAIN = (
 class Mcap(BagFile):
     """A file in MCAP."""
 
+    cut_hint = _AGAIN
+
     def _open(self) -> None:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._n_messages: int | None = None

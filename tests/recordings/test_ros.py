@@ -1,0 +1,732 @@
+"""ROS bags: what rosbags wrote is read, whatever the storage, and damage is told."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
+from evreel.events import FrameTimes, Imu, Sensor
+from evreel.kernels import ros as kernels
+from evreel.recordings import open_recording
+from evreel.recordings.open import Reading
+from evreel.recordings.ros import definitions, files, packets
+from recordings.rows import marks, read, refused, rows, written
+from support.writers import prophesee
+from support.writers import ros as made
+from support.writers.ros import START_S
+
+START = START_S * 10**9
+SIZE = (8, 6)  # width, height
+SALVAGE = Reading(on_damage="salvage")
+EVENTS = [  # ns
+    (START + 5_999, 0, 0, 1),
+    (START + 6_000, 7, 5, 0),
+    (START + 6_000, 1, 2, 1),
+    (START + 10**9 - 1, 3, 2, 0),
+    (START + 10**9, 7, 0, 1),
+]
+WANTED = [(t // 1_000, x, y, p) for t, x, y, p in EVENTS]
+MESSAGES = [made.array(EVENTS[:2]), made.array([]), made.array(EVENTS[2:])]
+SIDE = [made.image(START + 7_500), made.imu(START + 8_500), made.time(START + 9_999)]
+
+
+def random_events(n: int, seed: int = 0) -> list[tuple[int, int, int, int]]:
+    rng = np.random.default_rng(seed)
+    t = START + np.sort(rng.integers(0, 10**8, n))
+    return list(
+        zip(t.tolist(), *(rng.integers(0, size, n).tolist() for size in (*SIZE, 2)), strict=True)
+    )
+
+
+def in_us(events) -> list[tuple[int, int, int, int]]:
+    return [(t // 1_000, x, y, p) for t, x, y, p in events]
+
+
+@pytest.mark.parametrize("compression", ["none", "bz2", "lz4"])
+@pytest.mark.parametrize("kind", [made.DVS, made.PROPHESEE])
+def test_ros1__gives_the_events_that_were_written(tmp_path, compression, kind):
+    said = [made.array(EVENTS[:2], kind=kind), made.array(EVENTS[2:], kind=kind)]
+    path = made.bag1(tmp_path / "r.bag", said, compression)
+    assert read(path) == (WANTED, {})
+    with open_recording(path, format="rosbag") as recording:
+        assert (recording.format, recording.sensor) == ("rosbag1", (6, 8))
+        assert recording.t_offset == WANTED[0][0]
+        assert recording.header == f"/dvs/events {kind}\n"
+
+
+@pytest.mark.parametrize("version", [8, 9])
+@pytest.mark.parametrize(
+    ("storage", "compression"),
+    [
+        *(("mcap", how) for how in ("none", "message", "storage", "file")),
+        *(("sqlite3", how) for how in ("none", "message", "file")),
+    ],
+)
+def test_ros2__gives_the_events_that_were_written(tmp_path, storage, compression, version):
+    path = made.bag2(tmp_path / "r", MESSAGES, storage, compression, version=version)
+    assert read(path) == (WANTED, {})
+    assert read(path.parent) == (WANTED, {})
+    with open_recording(path) as recording:
+        assert recording.format == f"rosbag2-{storage}"
+        kept = {Path(file.name) for file in recording._unpacked}
+        assert len(kept) == (compression == "file")
+    assert not any(place.exists() for place in kept)
+
+
+@pytest.mark.parametrize("compression", ["", "lz4", "zstd"])
+@pytest.mark.parametrize("is_ros1", [False, True])
+def test_mcap__of_either_ros_is_read_in_every_form(tmp_path, compression, is_ros1):
+    for chunked, summary, checksums in itertools.product((True, False), repeat=3):
+        form = {"chunked": chunked, "summary": summary, "checksums": checksums}
+        path = made.mcap(
+            tmp_path / "r.mcap", [*MESSAGES, *SIDE], compression, is_ros1=is_ros1, **form
+        )
+        assert read(path) == (WANTED, {}), form
+        with open_recording(path) as recording:
+            assert marks(recording) == [((START + 9_999) // 1_000, -1, 0)]
+
+
+def test_events__are_found_by_the_fields_of_their_definition(tmp_path):
+    for k, order in enumerate(itertools.permutations(made.EVENT.splitlines())):
+        event = "\n".join(order)
+        text = (("dvs_msgs/msg/Event", event), (made.DVS, made.DEFINITIONS[made.DVS]))
+        frame = "dvs12345"[: k % 8]
+        said = [made.array(EVENTS[:1], frame=frame), made.array(EVENTS[1:], frame=frame)]
+        path = made.bag1(tmp_path / f"{k}.bag", said, definitions=text)
+        assert read(path)[0] == WANTED, order
+        path = made.bag2(tmp_path / f"{k}", said, definitions=text)
+        assert read(path)[0] == WANTED, order
+
+
+def test_events__may_have_more_fields(tmp_path):
+    event = f"uint8 camera\n{made.EVENT}float64 weight\n"
+    text = (("dvs_msgs/msg/Event", event), (made.DVS, made.DEFINITIONS[made.DVS]))
+    said = [made.array(EVENTS, camera=3, weight=0.5)]
+    assert read(made.bag1(tmp_path / "r.bag", said, definitions=text))[0] == WANTED
+    assert read(made.bag2(tmp_path / "r", said, definitions=text))[0] == WANTED
+
+
+def test_events__with_fields_of_another_meaning_are_refused(tmp_path):
+    event = made.EVENT.replace("time ts", "uint64 ts")
+    text = (("dvs_msgs/msg/Event", event), (made.DVS, made.DEFINITIONS[made.DVS]))
+
+    def make(types):
+        events = [types.types["dvs_msgs/msg/Event"](1, 2, 3, True)]
+        return types.types[made.DVS](made.header(types, START), 6, 8, events)
+
+    path = made.bag1(tmp_path / "r.bag", [made.Said("/e", made.DVS, make)], definitions=text)
+    said = refused(path, CodingError)
+    assert "topic /e has events with fields x, y, ts, polarity; x and y as uint16, ts as a" in said
+
+
+SECONDS = st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 2**31 - 1, 2**31, 2**32 - 1]))
+NANOSECONDS = st.one_of(st.integers(0, 10**9 - 1), st.sampled_from([0, 999, 1_000, 10**9]))
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 9), SECONDS, NANOSECONDS, st.integers(0, 2)),
+        min_size=1,
+        max_size=20,
+    ),
+    st.booleans(),
+    st.permutations(range(5)),
+    st.integers(0, 3),
+)
+def test_stamped__is_decoded_as_by_the_plain_twin(events, signed, order, gap):
+    forms = "HHIIB"
+    at, places = 0, [0] * 5
+    for field in order:
+        places[field] = at
+        at += struct.calcsize(forms[field])
+    step = at + gap
+    data = bytearray(step * len(events) - gap)
+    for k, event in enumerate(events):
+        for field, value in enumerate(event):
+            struct.pack_into(f"<{forms[field]}", data, k * step + places[field], value)
+    last = -(1 << 40)
+    wanted, sound, before = [], True, last
+    for x, y, s, ns, p in events:
+        if p > 1 or ns >= 10**9:
+            break
+        t = (s - 2**32 if signed and s >= 2**31 else s) * 10**6 + ns // 1_000
+        sound = sound and t >= before and x < 8 and y < 6
+        wanted.append((t, x, y, p))
+        before = t
+    columns = [np.full(len(events), 7, kind) for kind in (np.int64, np.uint16, np.uint16, np.uint8)]
+    content = np.frombuffer(bytes(data), np.uint8)
+    done, is_sound = kernels.stamped(
+        content, len(events), step, np.array(places), signed, 8, 6, last, *columns
+    )
+    assert (done, is_sound) == (len(wanted), sound)
+    assert list(zip(*(column[:done].tolist() for column in columns), strict=True)) == wanted
+    assert content.tobytes() == bytes(data)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2**32 - 1), st.integers(0, 9), st.integers(0, 9), st.integers(0, 1)
+        ),
+        max_size=20,
+    ),
+    st.integers(-(2**40), 2**40),
+    st.integers(0, 999),
+)
+def test_mono__is_decoded_as_by_the_plain_twin(events, base, rest):
+    words = [ns | x << 32 | y << 48 | p << 63 for ns, x, y, p in events]
+    wanted = [(base + (rest + ns) // 1_000, x, y, p) for ns, x, y, p in events]
+    columns = [np.empty(len(words), kind) for kind in (np.int64, np.uint16, np.uint16, np.uint8)]
+    sound = kernels.mono(np.array(words, np.uint64), base, rest, 8, 6, -(2**50), *columns)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == wanted
+    t = [event[0] for event in wanted]
+    assert sound == (t == sorted(t) and all(x < 8 and y < 6 for _, x, y, _ in wanted))
+
+
+@given(st.data())
+@settings(max_examples=15)
+def test_bags__give_what_was_written_over_messages_chunks_and_pieces(tmp_path_factory, data):
+    events = random_events(data.draw(st.integers(1, 60)), data.draw(st.integers(0, 99)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))
+    said = [
+        made.array(events[a:b], SIZE) for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)
+    ]
+    folder = tmp_path_factory.mktemp("r")
+    paths = [
+        made.bag1(folder / "r.bag", said, chunk=data.draw(st.integers(100, 2_000))),
+        made.mcap(folder / "r.mcap", said, chunked=data.draw(st.booleans())),
+        made.bag2(folder / "r", said, "sqlite3"),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packets, "PIECE_ROWS", data.draw(st.integers(1, 20)))
+        for path in paths:
+            assert read(path) == (in_us(events), {})
+
+
+def test_times__before_1970_and_after_2038_are_those_of_each_ros(tmp_path):
+    # In ROS 1 seconds are unsigned, which rosbags writes as the signed number of the same bits.
+    late = [((4_000_000_000 - 2**32) * 10**9 + 1_999, 1, 1, 1)]
+    said = read(made.bag1(tmp_path / "r.bag", [made.array(late)]))[0]
+    assert said == [(4_000_000_000_000_001, 1, 1, 1)]
+    early = [(-2_000_000_001, 1, 1, 1), (-1, 2, 2, 0), (0, 1, 1, 1)]
+    assert read(made.bag2(tmp_path / "r", [made.array(early)]))[0] == in_us(early)
+
+
+def test_part__of_a_recording_is_what_lies_in_its_time(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES + SIDE)
+    with open_recording(path) as recording:
+        batches = list(recording.batches(1, 10_000, side=False))
+        assert [batch.t.tolist() for batch in batches] == [[1, 1]]
+
+
+def test_messages__out_of_order_are_sorted_if_asked(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", [made.array(EVENTS[1:3]), made.array(EVENTS[:1])])
+    assert "is before t=" in refused(path)
+    assert read(path, reading=Reading(on_disorder="sort")) == (WANTED[:3], {"disordered_events": 1})
+
+
+# Packets
+
+
+def packed(version: str, words) -> bytes:
+    return prophesee.packed(version, words)
+
+
+@pytest.mark.parametrize(("version", "name"), [("2.0", "evt2"), ("2.1", "evt21"), ("3.0", "evt3")])
+def test_packets__keep_the_state_of_words_over_messages(tmp_path, version, name):
+    events = [
+        (3_000_000 + t, x, y, p) for t, x, y, p in [(5, 0, 1, 1), (5, 7, 1, 0), (900, 2, 5, 1)]
+    ]
+    words = prophesee.ENCODERS[version].encode([*events, (3_000_950, 2, 1)])
+    size = prophesee.BYTES[version]
+    content = packed(version, words)
+    said = [
+        made.packet(content[k : k + size], START + 7_000 + k * 10**6, encoding=name)
+        for k in range(0, len(content), size)
+    ]
+    # The packet with the first event is the one by whose stamp all times are moved.
+    first = next(k for k in range(len(words)) if len(decoded(version, words[: k + 1])))
+    stamp = (START + 7_000 + first * size * 10**6) // 1_000
+    wanted = [(t - events[0][0] + stamp, x, y, p) for t, x, y, p in events]
+    for path in (made.bag1(tmp_path / "r.bag", said), made.bag2(tmp_path / "r", said)):
+        assert read(path) == (wanted, {})
+        with open_recording(path) as recording:
+            assert marks(recording) == [(stamp + 945, 1, 2)]
+
+
+def decoded(version: str, words) -> list:
+    """Return the events of words, read as a RAW file."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), "r.raw", prophesee.raw(version, words))
+        return read(path)[0]
+
+
+def test_packets__of_many_events_come_in_pieces(tmp_path, monkeypatch):
+    from evreel.recordings import evt
+
+    monkeypatch.setattr(evt, "PIECE_ROWS", 50)
+    events = [(t // 1_000 - START_S * 10**6, x, y, p) for t, x, y, p in random_events(400)]
+    words = prophesee.ENCODERS["3.0"].encode(events)
+    parts = [words[k : k + 100] for k in range(0, len(words), 100)]
+    said = [made.packet(packed("3.0", part), START) for part in parts]
+    wanted = [(t - events[0][0] + START // 1_000, x, y, p) for t, x, y, p in events]
+    assert read(made.bag1(tmp_path / "r.bag", said)) == (wanted, {})
+
+
+def test_packets__in_mono_count_from_their_time_base(tmp_path):
+    words = [ns | x << 32 | y << 48 | p << 63 for ns, x, y, p in [(300, 1, 2, 1), (900, 7, 5, 0)]]
+    content = b"".join(word.to_bytes(8, "little") for word in words)
+    said = [
+        made.packet(content, START + 400, encoding="mono", time_base=5_000_200),
+        # The camera's clock counts, not the stamp of a later message.
+        made.packet(content, START + 9 * 10**9, encoding="mono", time_base=5_003_200),
+    ]
+    wanted = [
+        (START // 1_000 + t, x, y, p)
+        for t, x, y, p in [(0, 1, 2, 1), (1, 7, 5, 0), (3, 1, 2, 1), (4, 7, 5, 0)]
+    ]
+    for path in (made.bag1(tmp_path / "r.bag", said), made.bag2(tmp_path / "r", said, "sqlite3")):
+        assert read(path) == (wanted, {})
+
+
+def test_packets__in_libcaer_wrap_within_a_message(tmp_path):
+    def word(t, x, y, p):
+        return (1 | p << 1 | y << 2 | x << 17 | t << 32).to_bytes(8, "little")
+
+    content = word(2**31 - 1, 1, 2, 1) + word(0, 7, 5, 0) + word(3, 0, 0, 1)
+    path = made.bag1(
+        tmp_path / "r.bag",
+        [made.packet(content, START, encoding="libcaer", time_base=START + 500)],
+    )
+    first = START // 1_000 + 2**31 - 1
+    assert read(path)[0] == [(first, 1, 2, 1), (first + 1, 7, 5, 0), (first + 4, 0, 0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"encoding": "evt4"}, "events in encoding 'evt4'; evt2, evt21, evt3, mono, libcaer"),
+        ({"big": True}, "has big-endian events"),
+    ],
+)
+def test_packets__in_another_encoding_are_refused_by_every_reading(tmp_path, fields, said):
+    path = made.bag2(tmp_path / "r", [made.packet(bytes(16), START, **fields)])
+    for reading in (Reading(), SALVAGE):
+        assert said in refused(path, CodingError, reading=reading)
+
+
+def test_packets__with_half_a_word_or_an_unknown_one_are_damaged(tmp_path):
+    good = made.packet(packed("3.0", prophesee.ENCODERS["3.0"].encode([(5, 1, 1, 1)])), START)
+    for content, said in (
+        (b"123", "has 3 bytes of events, which are words of 2 bytes"),
+        (b"\x00\x90", "has word 0x9000, number 0 of it, which does not exist"),
+    ):
+        path = made.bag1(tmp_path / "r.bag", [good, made.packet(content, START)])
+        assert said in refused(path)
+        events, repairs = read(path, reading=SALVAGE)
+        assert events == [(START // 1_000, 1, 1, 1)]
+        assert 0 < repairs["damaged_bytes"] < path.stat().st_size
+        path.unlink()
+
+
+# Topics
+
+
+def two_cameras(tmp_path: Path) -> Path:
+    said = []
+    for k, name in enumerate(("/left", "/right")):
+        said += [
+            made.array([EVENTS[k]], topic=f"{name}/events"),
+            made.imu(START + k, topic=f"{name}/imu"),
+            made.image(START + 1_000 * k, topic=f"{name}/image_raw"),
+        ]
+    return made.bag1(tmp_path / "two.bag", said)
+
+
+def test_several_topics__are_listed_unless_one_is_named(tmp_path):
+    path = two_cameras(tmp_path)
+    for stream, why in ((None, "none is chosen"), ("/up", "/up is not one"), (1, "1 is not one")):
+        with pytest.raises(UsageError, match=f"events are /left/events, /right/events; {why}"):
+            open_recording(path, stream=stream)
+    for k, name in enumerate(("/left/events", "right/events")):
+        assert read(path, stream=name)[0] == [WANTED[k]]
+
+
+def test_side_streams__are_those_of_the_cameras_namespace(tmp_path):
+    with open_recording(two_cameras(tmp_path), stream="/right/events") as recording:
+        side = {type(batch): batch for batch in recording.batches()}
+        frames = side[FrameTimes].exposure_start_us + recording.t_offset
+        assert frames.tolist() == [START // 1_000 + 1]
+        assert np.array_equal(side[FrameTimes].exposure_stop_us, side[FrameTimes].exposure_start_us)
+        assert len(side[Imu]) == 1
+
+
+def test_side_streams__of_one_kind_are_the_raw_images(tmp_path):
+    said = [made.image(START + 1_000, "/dvs/drawn"), made.image(START + 5_000, "/dvs/a/image_raw")]
+    with open_recording(made.bag1(tmp_path / "r.bag", MESSAGES + said)) as recording:
+        (frames,) = (batch for batch in recording.batches() if isinstance(batch, FrameTimes))
+        assert (frames.exposure_start_us + recording.t_offset).tolist() == [START // 1_000 + 5]
+
+
+def test_imu__is_in_g_and_degrees_and_nan_where_it_is_not_measured(tmp_path):
+    said = [*MESSAGES, made.imu(START + 1_999), made.imu(START + 5_000, rotation=None)]
+    for path in (made.bag1(tmp_path / "r.bag", said), made.bag2(tmp_path / "r", said)):
+        with open_recording(path) as recording:
+            (imu,) = (batch for batch in recording.batches() if isinstance(batch, Imu))
+            assert (imu.t + recording.t_offset - START // 1_000).tolist() == [1, 5]
+        assert imu.accelerometer[0].tolist() == pytest.approx([0, 1, -1 / 9.80665])
+        assert imu.gyroscope[0].tolist() == pytest.approx([57.29578, 114.59156, 171.88734])
+        assert np.isnan(imu.gyroscope[1]).all()
+        assert np.isnan(imu.magnetometer).all()
+        assert np.isnan(imu.temperature).all()
+
+
+@pytest.mark.parametrize("kind", [made.time, made.reference])
+def test_triggers__are_the_times_of_topics_of_that_name(tmp_path, kind):
+    said = [*MESSAGES, kind(START + 3_999), kind(START + 8_000, "/dvs/reset")]
+    for path in (made.bag1(tmp_path / "r.bag", said), made.mcap(tmp_path / "r.mcap", said)):
+        with open_recording(path) as recording:
+            assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
+
+
+def test_triggers__in_packets_of_their_own_have_edges_and_channels(tmp_path):
+    words = [(1_500 | 3 << 48 | 1 << 63), (2_500 | 3 << 48)]
+    content = b"".join(word.to_bytes(8, "little") for word in words)
+    trigger = made.packet(content, START + 600, encoding="trigger", topic="/dvs/trigger")
+    with open_recording(made.bag2(tmp_path / "r", [*MESSAGES, trigger])) as recording:
+        assert marks(recording) == [(START // 1_000 + 2, 1, 3), (START // 1_000 + 3, 0, 3)]
+
+
+def test_bag__without_events_lists_its_topics(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", SIDE)
+    said = refused(path, UnknownFormatError)
+    assert "has no topic of events, only /dvs/image_raw (sensor_msgs/msg/Image), /dvs/imu" in said
+
+
+# Definitions
+
+
+def without_definitions(path: Path) -> Path:
+    with sqlite3.connect(path) as base:
+        base.execute("DROP TABLE message_definitions")
+    return path
+
+
+@pytest.mark.parametrize("kind", [made.DVS, made.PROPHESEE])
+def test_definitions__of_ros_and_of_events_need_not_be_in_the_bag(tmp_path, kind):
+    said = [made.array(EVENTS, kind=kind), *SIDE[:2]]
+    path = without_definitions(made.bag2(tmp_path / "r", said, "sqlite3"))
+    assert read(path)[0] == WANTED
+    word = (5 << 32 | 2 << 48).to_bytes(8, "little")
+    packet = made.packet(word, START, encoding="mono")
+    path = without_definitions(made.bag2(tmp_path / "p", [packet], "sqlite3"))
+    assert read(path)[0] == [(START // 1_000, 5, 2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (
+            "uint32 height\nuint32 width\nlost_msgs/Event[] events",
+            "type lost_msgs/msg/Event is not",
+        ),
+        ("uint8[ events", "cannot be understood: Could not parse"),
+        ("dvs_msgs/EventArray again", "is within itself, or too deep"),
+        ("uint8 x # " + "y" * definitions.DEFINITION_LIMIT, "characters; 65536 are read"),
+        ("uint8 x", "has fields x, which are not those of events"),
+        ("\n".join(f"uint8 x{k}" for k in range(1_001)), "has more than 1000 fields"),
+    ],
+)
+def test_definitions__that_cannot_be_used_are_told(tmp_path, text, why):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE message_definitions SET encoded_message_definition = ?", (text,))
+    assert why in refused(path, UnknownFormatError)
+
+
+def test_definitions__in_idl_are_read(tmp_path):
+    def module(package, body):
+        return f"module {package} {{ module msg {{ {body} }}; }};\n"
+
+    idl = {
+        "dvs_msgs/msg/EventArray": '#include "std_msgs/msg/Header.idl"\n'
+        + module(
+            "dvs_msgs",
+            "struct EventArray { std_msgs::msg::Header header; uint32 height; uint32 width; "
+            "sequence<dvs_msgs::msg::Event> events; };",
+        ),
+        "dvs_msgs/msg/Event": module(
+            "dvs_msgs",
+            "struct Event { uint16 x; uint16 y; builtin_interfaces::msg::Time ts; boolean "
+            "polarity; };",
+        ),
+    }
+    text = "".join(f"{'=' * 80}\nIDL: {name}\n{body}" for name, body in idl.items())
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute(
+            "UPDATE message_definitions SET encoding = 'ros2idl', encoded_message_definition = ?",
+            (text,),
+        )
+    assert read(path)[0] == WANTED
+
+
+def test_missing_library__is_an_error_that_says_how_to_install_it(tmp_path, monkeypatch):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES)
+    definitions._rosbags.cache_clear()
+    monkeypatch.setitem(sys.modules, "rosbags.typesys", None)
+    try:
+        with pytest.raises(UsageError) as caught:
+            open_recording(path)
+    finally:
+        definitions._rosbags.cache_clear()
+    assert str(caught.value) == (
+        "ROS bags need rosbags, which is not installed. Run pip install 'evreel[ros]'."
+    )
+
+
+# Damage
+
+
+def index_of(content: bytes) -> int:
+    return int.from_bytes(content[content.index(b"index_pos=") + 10 :][:8], "little")
+
+
+def unindexed(content: bytes) -> bytes:
+    """Return a ROS 1 bag as it is if its recording is killed between chunks."""
+    at = content.index(b"index_pos=") + 10
+    return content[:at] + bytes(8) + content[at + 8 : index_of(content)]
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+def test_ros1__that_was_not_closed_is_read(tmp_path, compression):
+    path = made.bag1(tmp_path / "r.bag", [*MESSAGES, *SIDE], compression)
+    whole = unindexed(path.read_bytes())
+    assert read(written(tmp_path, "killed.bag", whole)) == (WANTED, {})
+    cut = written(tmp_path, "cut.bag", whole[:-40])
+    assert "rosbag reindex" in refused(cut)
+    assert read(cut, reading=SALVAGE)[0] == WANTED
+
+
+def test_ros1__killed_within_a_chunk_is_read_up_to_its_last_whole_message(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES, chunk=10_000)
+    content = unindexed(path.read_bytes())
+    # The chunk's sizes are stated when it is finished, and no index of it follows before that.
+    chunk = content.index(b"size=") + 5
+    length = int.from_bytes(content[chunk : chunk + 4], "little")
+    stated = content.rindex(length.to_bytes(4, "little"), 0, len(content) - length)
+    killed = content[:chunk] + bytes(4) + content[chunk + 4 : stated] + bytes(4)
+    killed += content[stated + 4 : stated + 4 + length]
+    assert read(written(tmp_path, "killed.bag", killed)) == (WANTED, {})
+    cut = written(tmp_path, "cut.bag", killed[:-3])
+    assert read(cut, reading=SALVAGE)[0] == WANTED[:2]
+
+
+def test_ros1__cut_off_says_where_its_index_should_be(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES, chunk=100)
+    content = path.read_bytes()
+    cut = written(tmp_path, "cut.bag", content[: index_of(content)][:-1])
+    said = refused(cut)
+    assert f"ends at byte {len(content[: index_of(content)]) - 1}, before its index" in said
+    assert "rosbag reindex" in said
+    assert read(cut, reading=SALVAGE)[0] == WANTED
+
+
+def test_ros1__of_other_versions_or_encrypted_is_refused(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES)
+    content = path.read_bytes()
+    old = written(tmp_path, "old.bag", content.replace(b"V2.0", b"V1.2", 1))
+    assert "Run rosbag fix" in refused(old, CodingError)
+    known = written(tmp_path, "k.bag", content.replace(b"compression=none", b"compression=zip2"))
+    assert "compressed by 'zip2'" in refused(known, CodingError)
+
+
+def test_mcap__cut_off_is_salvaged_up_to_its_last_whole_message(tmp_path):
+    path = made.mcap(tmp_path / "r.mcap", MESSAGES, chunked=False)
+    content = path.read_bytes()
+    last = content.rindex(struct.pack("<BQ", 0xF, 4))
+    cut = written(tmp_path, "cut.mcap", content[:last])
+    said = refused(cut)
+    assert "the file does not end as MCAP does" in said
+    assert "mcap recover" in said
+    assert read(cut, reading=SALVAGE) == (WANTED, {"damaged_bytes": 0, "cut_off": 1})
+    shorter = written(tmp_path, "shorter.mcap", content[: last - 1])
+    assert read(shorter, reading=SALVAGE)[0] == WANTED[:2]
+
+
+def test_mcap__with_a_wrong_checksum_is_damaged(tmp_path):
+    path = made.mcap(tmp_path / "r.mcap", MESSAGES)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"dvs", content.index(struct.pack("<I", 4) + b"dvs\0")) + 20] ^= 1
+    damaged = written(tmp_path, "d.mcap", bytes(content))
+    assert "the chunk does not have its checksum" in refused(damaged)
+
+
+def test_mcap__with_a_damaged_summary_is_read_if_that_is_asked(tmp_path):
+    path = made.mcap(tmp_path / "r.mcap", MESSAGES)
+    content = bytearray(path.read_bytes())
+    content[-45] ^= 1
+    damaged = written(tmp_path, "d.mcap", bytes(content))
+    assert "the summary that begins here does not have its checksum" in refused(damaged)
+    assert read(damaged, reading=SALVAGE) == (WANTED, {"damaged_bytes": 0})
+
+
+def test_sqlite__names_the_message_that_is_damaged(tmp_path):
+    path = made.bag2(tmp_path / "r", [*MESSAGES, made.array(EVENTS[-1:])], "sqlite3")
+    with sqlite3.connect(path) as base:
+        (data,) = base.execute("SELECT data FROM messages WHERE id = 3").fetchone()
+        base.execute("UPDATE messages SET data = ? WHERE id = 3", (data[:-1],))
+    said = refused(path)
+    assert "r.db3: message 3: the message that begins here ends after" in said
+    events, repairs = read(path, reading=SALVAGE)
+    assert events == WANTED[:2]
+    assert 0 < repairs["damaged_bytes"] < path.stat().st_size
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+def test_sqlite__with_a_journal_beside_it_is_not_whole(tmp_path, suffix):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    path.with_name(path.name + suffix).write_bytes(b"x")
+    said = refused(path)
+    assert f"its last messages are still in r.db3{suffix}, beside it" in said
+    path.with_name(path.name + suffix).write_bytes(b"")
+    assert read(path)[0] == WANTED
+
+
+def test_sqlite__of_other_programs_is_refused(tmp_path):
+    with sqlite3.connect(tmp_path / "other.db3") as base:
+        base.execute("CREATE TABLE topics (id INTEGER)")
+        base.execute("CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, x'00' AS data")
+    said = refused(tmp_path / "other.db3", CodingError)
+    assert "is an SQLite file without the tables of a ROS 2 bag" in said
+
+
+def test_sqlite__is_left_as_it_is(tmp_path):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    content, names = path.read_bytes(), sorted(file.name for file in path.parent.iterdir())
+    path.chmod(0o444)
+    assert read(path)[0] == WANTED
+    assert path.read_bytes() == content
+    assert sorted(file.name for file in path.parent.iterdir()) == names
+
+
+def test_sizes__of_what_is_packed_are_not_trusted(tmp_path, monkeypatch):
+    from evreel.recordings.aedat4 import packets as aedat4
+    from evreel.recordings.ros import bags
+
+    events = [made.array(random_events(200))]
+    for path in (
+        made.bag1(tmp_path / "b.bag", events, "bz2"),
+        made.bag1(tmp_path / "l.bag", events, "lz4"),
+        made.mcap(tmp_path / "z.mcap", events, "zstd"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bags, "MESSAGE_LIMIT", 2_000)
+            patch.setattr(aedat4, "PACKET_LIMIT", 2_000)
+            assert "unpacks to" in refused(path)
+
+
+def test_sensor__that_changes_is_damage_and_one_that_is_not_real_an_error(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", [made.array(EVENTS[:2]), made.array(EVENTS[2:], (9, 6))])
+    assert "states a sensor of 9x6 px, but the first one 8x6" in refused(path)
+    assert read(path, reading=SALVAGE)[0] == WANTED[:2]
+    zero = made.bag1(tmp_path / "z.bag", [made.array(EVENTS, (0, 6))])
+    assert "a sensor of height 6 and width 0" in refused(zero)
+    with pytest.raises(RecordingError, match="states a sensor of 8x6 px, but 9x9 was given"):
+        open_recording(path, sensor=Sensor(9, 9))
+
+
+# Folders
+
+
+def split(tmp_path: Path, storage: str) -> Path:
+    """Return the folder of a bag of two files."""
+    first = made.bag2(tmp_path / "ride", [*MESSAGES[:2], SIDE[0]], storage)
+    second = made.bag2(tmp_path / "second", [SIDE[1], *MESSAGES[2:]], storage)
+    other = first.with_name(f"ride_1{first.suffix}")
+    second.rename(other)
+    listing = first.parent / "metadata.yaml"
+    text = listing.read_text().replace(f"- {first.name}\n", f"- {first.name}\n  - {other.name}\n")
+    listing.write_text(text)
+    return first.parent
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_folder__is_read_file_by_file(tmp_path, storage):
+    folder = split(tmp_path, storage)
+    assert read(folder) == (WANTED, {})
+    with open_recording(folder) as recording:
+        assert recording.path == folder
+        kinds = {type(batch) for batch in recording.batches()}
+        assert {Imu, FrameTimes} <= kinds
+    suffix = {"mcap": ".mcap", "sqlite3": ".db3"}[storage]
+    assert read(folder / f"ride{suffix}")[0] == WANTED[:2]
+    (folder / f"ride_1{suffix}").unlink()
+    assert f"names ride_1{suffix}, which is not there" in refused(folder)
+
+
+def test_folder__names_the_file_that_is_damaged(tmp_path):
+    folder = split(tmp_path, "mcap")
+    path = folder / "ride_1.mcap"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    first = (folder / "ride.mcap").stat().st_size
+    said = refused(folder)
+    assert f"ride: byte {first + len(content) - 1} (byte {len(content) - 1} of ride_1.mcap)" in said
+    assert read(folder, reading=SALVAGE) == (WANTED, {"damaged_bytes": 0})
+    path.write_bytes(content[:600])
+    events, repairs = read(folder, reading=SALVAGE)
+    assert events == WANTED[:2]
+    assert 0 < repairs["damaged_bytes"] < 600
+
+
+def test_folder__that_is_no_bag_is_no_recording(tmp_path):
+    (tmp_path / "metadata.yaml").write_text("relative_file_paths: []\n")
+    assert "Is a directory" in refused(tmp_path)
+    shutil.copy(made.bag2(tmp_path / "r", MESSAGES), tmp_path / "r_0.mcap")
+    assert "names no file of a bag" in refused(tmp_path)
+
+
+def test_zstandard__of_something_else_or_damaged_is_refused(tmp_path, monkeypatch):
+    import zstandard
+
+    other = written(tmp_path, "x.zstd", zstandard.compress(b"something else"))
+    assert "not the start of a file of a ROS bag" in refused(other, UnknownFormatError)
+    path = made.bag2(tmp_path / "r", MESSAGES, "mcap", "file")
+    damaged = bytearray(path.read_bytes())
+    damaged[4] ^= 0xFF  # of its frame's header
+    said = refused(written(tmp_path, "d.mcap.zstd", bytes(damaged)))
+    assert "cannot be decompressed by Zstandard" in said
+    cut = written(tmp_path, "cut.mcap.zstd", path.read_bytes()[:-20])
+    assert "starts with b''" in refused(cut)
+    monkeypatch.setattr(files, "_MOST_TIMES", 0)
+    monkeypatch.setattr(files, "_SPARE_BYTES", 100)
+    assert "it has more than 100 bytes then" in refused(path)
+
+
+def test_rows__of_a_bag_are_those_that_rosbags_reads(tmp_path):
+    from rosbags.highlevel import AnyReader
+
+    events = random_events(300)
+    said = [made.array(events[k : k + 70]) for k in range(0, 300, 70)]
+    path = made.bag2(tmp_path / "r", said)
+    theirs = []
+    with AnyReader([path.parent]) as reader:
+        for connection, _, data in reader.messages():
+            for e in reader.deserialize(data, connection.msgtype).events:
+                t = e.ts.sec * 10**6 + e.ts.nanosec // 1_000
+                theirs.append((t, e.x, e.y, int(e.polarity)))
+    with open_recording(path) as recording:
+        assert rows(recording) == theirs
