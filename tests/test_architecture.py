@@ -114,6 +114,7 @@ def test_module__keeps_to_the_nevers(path):
     assert "PIL" not in top or here == "video", "text is drawn in one place"
     assert "cvat_sdk" not in top or path.name == "sdk.py", "one file asks CVAT"
     assert not top & {"boto3", "botocore"} or path.name == "s3.py", "one file asks S3 stores"
+    assert "rosbags" not in top or path.name == "definitions.py", "one file knows rosbags"
     assert "pyarrow" not in top or here == "cards", "tables for others are made in one place"
     assert "torch" not in top or here == "loaders", "torch is for loaders"
     assert "yaml" not in top or here in ("annotations", "dataset"), "YAML is a config, or YOLO's"

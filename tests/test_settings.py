@@ -50,6 +50,7 @@ class Camera(Settings):
     maker: str = required("Who made it.", pattern="[a-z]+")
     mode: Literal["fast", "slow"] = setting("fast", "Speed.")
     gain: int | None = setting(None, "Gain; null measures it.", minimum=0, maximum=9)
+    bus: int | str | None = setting(None, "Bus, by number or name.", minimum=0)
     mirrored: bool = setting(False, "Whether columns are mirrored.")
     crop: tuple[int, int] | None = setting(None, "Columns to keep.", metavar="X0,X1", minimum=0)
     lens: Lens = section(Lens, "The lens.")
@@ -80,6 +81,10 @@ WHOLE = {"maker": "acme", "rate_hz": 30}
         ({"gain": True}, "gain", "true is not a whole number (Gain; null measures it.)"),
         ({"gain": -1}, "gain", "-1 is less than 0 (Gain; null measures it.)"),
         ({"gain": 10}, "gain", "10 is more than 9 (Gain; null measures it.)"),
+        ({"bus": 2.5}, "bus", "2.5 is not a whole number or a name (Bus, by number or name.)"),
+        ({"bus": True}, "bus", "true is not a whole number or a name (Bus, by number or name.)"),
+        ({"bus": -1}, "bus", "-1 is less than 0 (Bus, by number or name.)"),
+        ({"bus": ""}, "bus", "the text is empty (Bus, by number or name.)"),
         ({"mirrored": 1}, "mirrored", "1 is not true or false (Whether columns are mirrored.)"),
         ({"crop": [1]}, "crop", "[1] has 1 item; 2 are needed (Columns to keep.)"),
         ({"crop": [1, "a"]}, "crop/1", "'a' is not a whole number"),
@@ -138,6 +143,7 @@ def test_settings__hold_plain_values_and_defaults():
         "maker": "acme",
         "mode": "fast",
         "gain": None,
+        "bus": None,
         "mirrored": False,
         "crop": None,
         "lens": {"focus_mm": 4.0, "names": []},
@@ -147,6 +153,15 @@ def test_settings__hold_plain_values_and_defaults():
     assert read(Camera, camera.plain()) == camera
     with pytest.raises(dataclasses.FrozenInstanceError):
         camera.maker = "other"
+
+
+def test_settings__may_be_a_number_or_a_name():
+    for bus in (0, 3, "usb", "3"):
+        camera = Camera(**WHOLE, bus=bus)
+        assert camera.bus == bus
+        assert read(Camera, camera.plain()) == camera
+    assert parsed("--maker", "acme", "--rate-hz", "30", "--bus", "3").bus == 3
+    assert parsed("--maker", "acme", "--rate-hz", "30", "--bus", "/usb").bus == "/usb"
 
 
 def test_settings__that_do_not_go_together_are_refused():
