@@ -22,6 +22,7 @@ GROUPS = {
     "event_stream": (60, {"whole": 1, "read": 2, "salvaged": 2, "mended": 25}),
     "own": (200, {"whole": 1, "read": 10, "refused": 120}),
     "prophesee": (60, {"whole": 1, "read": 1, "salvaged": 10, "mended": 15}),
+    "ros": (120, {"whole": 15, "salvaged": 10, "mended": 1, "refused": 25}),
 }
 
 
