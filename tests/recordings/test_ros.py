@@ -133,6 +133,7 @@ SECONDS = st.one_of(st.integers(0, 2**32 - 1), st.sampled_from([0, 2**31 - 1, 2*
 NANOSECONDS = st.one_of(st.integers(0, 10**9 - 1), st.sampled_from([0, 999, 1_000, 10**9]))
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.integers(0, 9), SECONDS, NANOSECONDS, st.integers(0, 2)),
@@ -173,6 +174,7 @@ def test_stamped__is_decoded_as_by_the_plain_twin(events, signed, order, gap):
     assert content.tobytes() == bytes(data)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -194,7 +196,7 @@ def test_mono__is_decoded_as_by_the_plain_twin(events, base, rest):
 
 
 @given(st.data())
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_bags__give_what_was_written_over_messages_chunks_and_pieces(tmp_path_factory, data):
     events = random_events(data.draw(st.integers(1, 60)), data.draw(st.integers(0, 99)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -66,12 +67,15 @@ class Many(NamedTuple):
     n: int | None
 
 
-class Struct(NamedTuple):
+@dataclass(frozen=True)
+class Struct:
     """Fields, in their order; `leaves` is how many there are in all."""
 
     name: str
     fields: tuple[tuple[str, Kind], ...]
     leaves: int
+
+    __hash__ = object.__hash__  # many are looked up, and equal ones are the same
 
     def kind(self, path: str) -> Kind | None:
         """Return the kind of a field, or of one in it: ``header.stamp``; None if there is none."""
@@ -198,21 +202,8 @@ class Reader:
 
     def end(self, kind: Kind, at: int) -> int | None:
         """Return where a value ends whose room begins at a byte; None if it has no fixed size."""
-        if isinstance(kind, Number):
-            return self._aligned(at, kind) + kind.size
-        if isinstance(kind, Text):
-            return None
-        if isinstance(kind, Many):
-            if kind.n is None:
-                return None
-            if kind.n == 0:
-                return at
-            spaced = self.spacing(kind.item, at)
-            return None if spaced is None else at + spaced[0] + (kind.n - 1) * spaced[1]
-        end: int | None = at
-        for _, part in kind.fields:
-            end = self.end(part, end) if end is not None else None
-        return end
+        size = _size(kind, (at - self._start) % 8 if self._is_cdr else None)
+        return None if size is None else at + size
 
     def places(self, of: Struct, at: int) -> dict[str, int]:
         """Return where each field of a group begins whose room begins at a byte."""
@@ -225,14 +216,42 @@ class Reader:
         return found
 
     def _aligned(self, at: int, kind: Number) -> int:
-        if not self._is_cdr:
-            return at
-        return at + -(at - self._start) % kind.size
+        return at + -(at - self._start) % kind.size if self._is_cdr else at
 
     def _move(self, at: int) -> None:
         if at > len(self.data):
             raise FieldError(f"ends after {len(self.data)} bytes, within its fields")
         self.at = at
+
+
+@functools.lru_cache(1 << 12)
+def _size(kind: Kind, phase: int | None) -> int | None:
+    """Return the bytes of a value, with the gaps in and before it; None if they vary.
+
+    Parameters
+    ----------
+    phase
+        Where its room begins, from a multiple of 8 on; None if values are packed.
+    """
+    if isinstance(kind, Number):
+        return kind.size + (-phase % kind.size if phase is not None else 0)
+    if isinstance(kind, Text) or (isinstance(kind, Many) and kind.n is None):
+        return None
+    total = 0
+    if isinstance(kind, Struct):
+        for _, part in kind.fields:
+            size = _size(part, None if phase is None else (phase + total) % 8)
+            if size is None:
+                return None
+            total += size
+        return total
+    if kind.n == 0:
+        return 0
+    first = _size(kind.item, phase)
+    if first is None or kind.n is None:
+        return None
+    after = _size(kind.item, None if phase is None else (phase + first) % 8)
+    return None if after is None else first + (kind.n - 1) * after
 
 
 class Definitions:
@@ -250,7 +269,7 @@ class Definitions:
         self._structs: dict[tuple[str, str, str], Struct] = {}
 
     def struct(self, name: str, coding: str, text: str) -> Struct:
-        """Return the fields of a type.
+        """Return the fields of a type; the same object for equal ones.
 
         Parameters
         ----------
@@ -272,7 +291,8 @@ class Definitions:
                 problem = f"has {len(text)} characters; {DEFINITION_LIMIT} are read"
                 raise self._unknown(name, problem)
             given = self._parsed(name, coding, text) if text else {}
-            self._structs[key] = self._struct(name, {**_others(self._is_ros1), **given}, 0)
+            made = self._struct(name, {**_others(self._is_ros1), **given}, 0)
+            self._structs[key] = next((one for one in self._structs.values() if one == made), made)
         return self._structs[key]
 
     def _parsed(self, name: str, coding: str, text: str) -> Mapping[str, Any]:

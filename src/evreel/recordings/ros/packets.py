@@ -45,7 +45,7 @@ from evreel.recordings.ros.definitions import (
     Struct,
     Text,
 )
-from evreel.timebase import FARTHEST
+from evreel.timebase import FARTHEST, Int64Array
 
 EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
@@ -75,13 +75,13 @@ class _Run(NamedTuple):
     ----------
     n : how many they are.
     at, step : byte of the first, and bytes from one to the next.
-    places : of x, y, s, ns and polarity in each.
+    places : (5,) of x, y, s, ns and polarity in each.
     """
 
     n: int
     at: int
     step: int
-    places: tuple[int, ...]
+    places: Int64Array
 
 
 class Decoder(ABC):
@@ -182,8 +182,10 @@ class ArrayDecoder(_Gathering):
     """
 
     def __init__(self, sensor: Sensor, of: Struct) -> None:
+        from evreel.kernels.ros import stamped
+
         super().__init__(sensor)
-        self._of = of
+        self._of, self._stamped = of, stamped
         is_known = of.kind("x") == of.kind("y") == NUMBERS["uint16"] and of.is_time("ts")
         if not is_known or of.kind("polarity") != NUMBERS["bool"]:
             listed = ", ".join(name for name, _ in of.fields)
@@ -192,12 +194,10 @@ class ArrayDecoder(_Gathering):
                 "as a bool are expected"
             )
         self._is_signed = of.kind("ts.sec") == NUMBERS["int32"]
-        self._known: dict[int, list[_Run]] = {}
+        self._known: dict[int, tuple[bool, int, int, Int64Array, Int64Array]] = {}
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
-        from evreel.kernels import ros
-
         height, width = self._sensor
         rows: Rows = found["events"]
         data = np.frombuffer(reader.data, np.uint8)
@@ -206,10 +206,9 @@ class ArrayDecoder(_Gathering):
 
             def fill(begin: int, n: int, columns: _Columns, run: _Run = run) -> int:
                 at = run.at + begin * run.step
-                places = np.array(run.places)
                 sensor = self._is_signed, width, height
-                done, sound = ros.stamped(
-                    data[at:], n, run.step, places, *sensor, self._last, *columns
+                done, sound = self._stamped(
+                    data[at:], n, run.step, run.places, *sensor, self._last, *columns
                 )
                 self._sound &= sound
                 return int(done)
@@ -217,32 +216,31 @@ class ArrayDecoder(_Gathering):
             yield from self._gather(run.n, place, before, fill)
             before += run.n
 
-    def _runs(self, reader: Reader, rows: Rows) -> Iterator[_Run]:
-        """Yield the events of a message by where their fields are.
+    def _runs(self, reader: Reader, rows: Rows) -> list[_Run]:
+        """Return the events of a message by where their fields are.
 
         In CDR, the first event may have other gaps than those after it.
         """
         if not rows.n:
-            return
+            return []
         phase = rows.at % 8
         if phase not in self._known:
             spaced = reader.spacing(self._of, phase)
             assert spaced is not None
-            self._known[phase] = [
-                _Run(1, 0, spaced[0], self._in_event(reader, phase)),
-                _Run(0, spaced[0], spaced[1], self._in_event(reader, phase + spaced[0])),
-            ]
-        first, others = self._known[phase]
-        if first[2:] == others[2:]:
-            yield first._replace(n=rows.n, at=rows.at)
-            return
-        yield first._replace(at=rows.at)
-        yield others._replace(n=rows.n - 1, at=rows.at + others.at)
+            size, step = spaced
+            first, others = (self._in_event(reader, at) for at in (phase, phase + size))
+            is_regular = size == step and np.array_equal(first, others)
+            self._known[phase] = is_regular, size, step, first, others
+        is_regular, size, step, first, others = self._known[phase]
+        if is_regular:
+            return [_Run(rows.n, rows.at, step, others)]
+        return [_Run(1, rows.at, size, first), _Run(rows.n - 1, rows.at + size, step, others)]
 
-    def _in_event(self, reader: Reader, at: int) -> tuple[int, ...]:
+    def _in_event(self, reader: Reader, at: int) -> Int64Array:
         """Return where x, y, s, ns and polarity are in an event whose room begins at a byte."""
         places = {name: place - at for name, place in reader.places(self._of, at).items()}
-        return (*(places[name] for name in ("x", "y", "ts")), places["ts"] + 4, places["polarity"])
+        ts = places["ts"]
+        return np.array([places["x"], places["y"], ts, ts + 4, places["polarity"]])
 
 
 class MonoDecoder(_Gathering):

@@ -216,8 +216,9 @@ class RosRecording(DecodedRecording):
             with contextlib.closing(bag.messages(numbers)) as messages:
                 try:
                     for message in messages:
-                        place = base + message.place
-                        yield message._replace(place=place), wanted[message.connection]
+                        if base:
+                            message = message._replace(place=base + message.place)
+                        yield message, wanted[message.connection]
                 except BagDamage as damage:
                     damage.place += base
                     raise
@@ -237,6 +238,7 @@ class RosRecording(DecodedRecording):
         roles = self._roles if side else {_EVENTS}
         batches = {role: SideBatch(role) for role in roles - {_EVENTS}}
         decoder: Decoder | None = None
+        of: Struct | None = None
         damage: BagDamage | None = None
         try:
             for message, wanted in self._messages(roles):
@@ -248,7 +250,9 @@ class RosRecording(DecodedRecording):
                     found = reader.fields(wanted.of)
                     self._check_size(found)
                     if decoder is None:
-                        decoder = decoder_for(wanted.of, found, self.sensor)
+                        decoder, of = decoder_for(wanted.of, found, self.sensor), wanted.of
+                    elif wanted.of is not of:
+                        raise EncodingError("has messages by several definitions")
                     yield from decoder.add(found, reader, message.place)
                 except FieldError as error:
                     problem = f"the message that begins here {error}"
