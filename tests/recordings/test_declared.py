@@ -146,6 +146,12 @@ def test_eventaid__may_be_arrays_of_its_columns(tmp_path):
     assert rows_of(path, "eventaid") == ROWS
 
 
+def test_declaration__may_have_blanks_for_commas_and_either_sign_for_micro():
+    plain = declaration("-, t[us], x, y, p")
+    for said in ("- t[us] x y p", "-,t [us],x,y,p", "-, t[µs], x, y, p", " - t[\u03bcs] x y p "):
+        assert (declaration(said).order, declaration(said).columns) == (plain.order, plain.columns)
+
+
 def test_presets__are_valid_and_read_in_any_case():
     for name, (text, sensor) in PRESETS.items():
         assert declaration(name.upper()).columns == declaration(text).columns

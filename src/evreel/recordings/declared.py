@@ -46,7 +46,7 @@ SAID = "columns in the config or the table, option --columns"
 
 _MOST = 10**9  # of a scale's numbers, so that products stay below 2⁶³
 _FAREST = 1 << 31  # of a coordinate that is kept, to be found outside the sensor
-_IN_ORDER = re.compile(r"(-|[txyp])(?:\[(\w+)\])?")
+_IN_ORDER = re.compile(r"(-|[txyp]) *(?:\[(\w+)\])?")
 _AT_PLACE = re.compile(
     r"([txyp]) *(?:\[(\w+)\])? *= *"  # role, unit
     r"(\S[^\[\],]*?) *(?:\[ *([^\[\],]+?) *\])? *"  # place, column or field
@@ -180,7 +180,9 @@ def declaration(said: str) -> Declaration:
         raise _wrong(said, f"has more than {LONGEST} characters")
     items = [item.strip() for item in text.split(",")]
     if "=" not in text:
-        if len(items) == 1:
+        if len(items) == 1:  # maybe with blanks between
+            items = text.split()
+        if len(items) < 2:
             raise _wrong(said, f"is no preset; {did_you_mean(name, PRESETS)}".rstrip("; "))
         return _in_order(said, text, items, sensor)
     columns: dict[str, Column] = {}
@@ -210,7 +212,8 @@ def _in_order(said: str, text: str, items: list[str], sensor: Sensor | None) -> 
         if role in columns:
             raise _wrong(said, f"has {role} twice")
         if role != "-":
-            columns[role] = Column(unit=unit or "", scale=_unit(said, role, unit or ""))
+            unit, scale = _unit(said, role, unit or "")
+            columns[role] = Column(unit=unit, scale=scale)
     missing = [role for role in ROLES if role not in columns]
     if missing:
         raise _wrong(said, f"has no {' and no '.join(missing)}")
@@ -226,7 +229,8 @@ def _column(
     scaled: tuple[str | None, str | None],
     shifted: tuple[str | None, str | None],
 ) -> Column:
-    scale = of_unit = _unit(said, role, unit)
+    unit, of_unit = _unit(said, role, unit)
+    scale = of_unit
     shift, shift_name = Fraction(0), ""
     by, factor = scaled
     if factor is not None:
@@ -255,12 +259,14 @@ def _column(
     return Column(name, number_or_field, unit, scale, int(shift), shift_name)
 
 
-def _unit(said: str, role: str, unit: str) -> Fraction:
+def _unit(said: str, role: str, unit: str) -> tuple[str, Fraction]:
+    """Return a unit by its name here, and how many microseconds it is."""
     if unit and role != "t":
         raise _wrong(said, f"gives a unit for {role}; only t has one")
+    unit = unit.replace("µ", "u").replace("μ", "u")
     if unit and unit not in UNITS:
         raise _wrong(said, f"has the unit {unit!r}, which is none of {', '.join(UNITS)}")
-    return UNITS[unit or "us"]
+    return unit, UNITS[unit or "us"]
 
 
 def _wrong(said: str, problem: str) -> UsageError:
