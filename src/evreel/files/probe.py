@@ -161,8 +161,8 @@ def text_attribute(file: h5py.File, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def describe(file: h5py.File, names: Iterable[str]) -> None:
-    """Print the description of a file, and of the data sets with these names."""
+def description(file: h5py.File, names: Iterable[str]) -> bytes:
+    """Return the description of a file, and of the data sets with these names."""
     tables = []
     told: dict[str, Any] = {
         "attributes": {name: text_attribute(file, name) for name in ("geometry", "layout")},
@@ -179,9 +179,8 @@ def describe(file: h5py.File, names: Iterable[str]) -> None:
             tables.append(table)
         elif found is not None:
             told["sets"][name] = {"elsewhere": True, "chunks": 0}
-    sys.stdout.buffer.write(json.dumps(told).encode() + b"\n")
-    for table in tables:
-        sys.stdout.buffer.write(table.astype("<i8").tobytes())
+    rows = (table.astype("<i8").tobytes() for table in tables)
+    return b"".join((json.dumps(told).encode(), b"\n", *rows))
 
 
 def walk(file: h5py.File) -> None:
@@ -232,7 +231,7 @@ def main(seconds: str, task: str, path: str, *names: str) -> None:
         if task == "walk":
             walk(file)
         else:
-            describe(file, names)
+            sys.stdout.buffer.write(description(file, names))
 
 
 if __name__ == "__main__":
