@@ -164,6 +164,14 @@ def test_record__that_is_damaged_is_an_error_that_says_how_to_go_on(published):
             Record.beside(published)
 
 
+def changed(path):
+    """Change a file some time after its record; a clock may stand for some milliseconds."""
+    with path.open("r+b") as file:
+        file.write(b"\0")
+    later = path.with_suffix(".json").stat().st_mtime_ns + 10**8
+    os.utime(path, ns=(later, later))
+
+
 def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
     place = published.with_suffix(".json")
     made_from = (str(published), str(tmp_path / "made_from.h5"))
@@ -171,8 +179,7 @@ def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
     os.utime(published)  # as `cp -r` does
     assert list(forget_changed([made_from])) == []
     assert place.stat().st_mtime_ns >= published.stat().st_mtime_ns, "it is not read at each start"
-    with published.open("r+b") as file:
-        file.write(b"\0")
+    changed(published)
     (said,) = forget_changed([made_from])
     assert said == f"{published}: was changed after it was made; it will be made again"
     assert not place.exists()
@@ -181,8 +188,7 @@ def test_changed_file__is_forgotten_and_a_copy_is_not(published, tmp_path):
 def test_changed_file__that_is_the_one_it_was_made_from_is_forgotten_as_both(published, tmp_path):
     made_from = tmp_path / "made_from.h5"
     os.link(published, made_from)  # as a fast release does
-    with published.open("r+b") as file:
-        file.write(b"\0")
+    changed(published)
     (said,) = forget_changed([(str(published), str(made_from))])
     assert said.endswith(f"; it and {made_from}, which is the same file, will be made again")
     assert not made_from.exists()

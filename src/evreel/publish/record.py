@@ -100,7 +100,7 @@ class Record:
             return None
         # The record is written after the file. If times tell nothing, as in a copy, it is read.
         is_as_it_was = now.st_size == record.size
-        if is_as_it_was and now.st_mtime_ns >= then.st_mtime_ns:
+        if is_as_it_was and now.st_mtime_ns > then.st_mtime_ns:
             is_as_it_was = digests_of(pieces(path))[1]["sha256"] == record.sha256
         if not is_as_it_was:
             raise ReleaseError(

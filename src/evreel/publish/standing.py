@@ -39,8 +39,8 @@ def forget_changed(files: Iterable[tuple[str, str]]) -> Iterator[str]:
             then = record.stat().st_mtime_ns
         except OSError:
             continue
-        try:  # a clock may stand for some milliseconds: a change may have the time of the record
-            problem = "was changed after it was made" if file.stat().st_mtime_ns >= then else ""
+        try:
+            problem = "was changed after it was made" if file.stat().st_mtime_ns > then else ""
         except OSError:
             problem = "is not there"
         if problem and _is_as_recorded(file):  # a copy has a time of its own
