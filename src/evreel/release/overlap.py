@@ -86,22 +86,51 @@ _Part = tuple[int, float, int, str, str]
 def _sharing(by_pattern: Mapping[str, list[_Part]]) -> Iterator[list[_Part]]:
     """Yield parts of a file that may share members of it; of those yielded apart, none can.
 
+    None is yielded where all are in one split.
+
     Parameters
     ----------
     by_pattern
         Pattern of the members that are taken, empty where the row states none → parts.
     """
-    together: list[tuple[list[Pattern | None], list[_Part]]] = []
-    for text, parts in by_pattern.items():
-        pattern = _pattern_of(text)
-        found, apart = ([pattern], [*parts]), []
-        for patterns, others in together:
-            if all(_exclude(pattern, each) for each in patterns):
-                apart.append((patterns, others))
-            else:
-                found = found[0] + patterns, found[1] + others
-        together = [*apart, found]
-    return (parts for _, parts in together)
+    if len({split for parts in by_pattern.values() for *_, split in parts}) == 1:
+        return  # nothing is in two splits
+    patterns = {text: _pattern_of(text) for text in by_pattern}
+    known = {text: pattern for text, pattern in patterns.items() if pattern is not None}
+    if len(known) < len(patterns) or len(known) == 1:
+        yield [part for parts in by_pattern.values() for part in parts]
+        return
+    for alike in _alike(known):
+        together: list[list[str]] = []
+        for text in alike:
+            may_share = [
+                texts
+                for texts in together
+                if not all(known[text].excludes(known[other]) for other in texts)
+            ]
+            together = [texts for texts in together if texts not in may_share]
+            together.append([text, *(other for texts in may_share for other in texts)])
+        for texts in together:
+            yield [part for text in texts for part in by_pattern[text]]
+
+
+def _alike(patterns: Mapping[str, Pattern]) -> Iterator[list[str]]:
+    """Yield patterns that state the same names wherever all of as many folders state one.
+
+    Patterns that are yielded apart exclude each other, so that not each has to be compared with
+    each: an archive may have a row for each of a thousand folders.
+    """
+    by_depth: dict[int, list[str]] = {}
+    for text, pattern in patterns.items():
+        by_depth.setdefault(len(pattern.stated), []).append(text)
+    for texts in by_depth.values():
+        levels = zip(*(patterns[text].stated for text in texts), strict=True)
+        stated = [k for k, names in enumerate(levels) if None not in names]
+        by_names: dict[tuple[str | None, ...], list[str]] = {}
+        for text in texts:
+            names = tuple(patterns[text].stated[k] for k in stated)
+            by_names.setdefault(names, []).append(text)
+        yield from by_names.values()
 
 
 def _pattern_of(text: str) -> Pattern | None:
@@ -110,10 +139,6 @@ def _pattern_of(text: str) -> Pattern | None:
         return Pattern(text) if text else None
     except UsageError:
         return None
-
-
-def _exclude(one: Pattern | None, other: Pattern | None) -> bool:
-    return one is not None and other is not None and one.excludes(other)
 
 
 def _whole(text: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -86,6 +87,12 @@ class Pattern:
         said = found.groupdict()
         return Named(said.get("label", ""), said.get("group", ""))
 
+    @functools.cached_property
+    def stated(self) -> tuple[str | None, ...]:
+        """The names of folders and file that all names have, None where they differ."""
+        parts = nfc(self.text).split("/")
+        return tuple(None if _TOKEN.search(part) else part for part in parts)
+
     def excludes(self, other: Pattern) -> bool:
         """Return whether it is certain that no name fits both.
 
@@ -99,10 +106,7 @@ class Pattern:
         >>> Pattern("Lip/train/{label}/*.npy").excludes(Pattern("Lip/*/accused/*.npy"))
         False
         """
-        ours, others = (nfc(pattern.text).split("/") for pattern in (self, other))
-        if len(ours) != len(others):
+        if len(self.stated) != len(other.stated):
             return True
-        stated = [
-            pair for pair in zip(ours, others, strict=True) if not any(map(_TOKEN.search, pair))
-        ]
-        return any(our != theirs for our, theirs in stated)
+        pairs = zip(self.stated, other.stated, strict=True)
+        return any(ours != theirs for ours, theirs in pairs if None not in (ours, theirs))
