@@ -295,7 +295,7 @@ def test_crc32__must_match_alone_and_beside_others(tmp_path, recording):
     assert "its md5 is right, so the two given belong to different files" in message
     message = refusal(recording, out, UsageError, crc32=MD5)
     assert f"crc32 {MD5!r} is not 8 hexadecimal digits; it looks like an MD5" in message
-    assert "from crc32, or leave it out" in message
+    assert "from the program crc32, or leave it out" in message
     message = refusal(recording, out, UsageError, md5=CRC32)
     assert "it looks like a CRC-32" in message
 

@@ -17,7 +17,7 @@ PIECE_BYTES = 1 << 20
 _HEAD_BYTES = 512
 
 _DIGITS = {"md5": 32, "sha256": 64, "crc32": 8}
-_PROGRAMS = {"md5": "md5sum", "sha256": "sha256sum", "crc32": "crc32"}
+_PROGRAMS = {"md5": "md5sum", "sha256": "sha256sum", "crc32": "the program crc32"}
 _HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _ANSWER = re.compile(rb"\s*(?:\{\s*\"|<\?xml[^>]*>\s*<Error\b)")
