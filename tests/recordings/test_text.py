@@ -127,7 +127,11 @@ def test_first_line__of_two_numbers_is_the_size_of_the_sensor(tmp_path):
     with open_recording(path) as recording:
         assert recording.sensor == SENSOR
     assert "states a sensor of 240x180 px" in refused(path, sensor=Sensor(180, 250))
-    assert "no sensor" in refused(written(tmp_path, "0 0\n0.1234 1 2 1\n"), sensor=None)
+    path = written(tmp_path, "t,x@240,y@180,on\n" + text_of(ROWS, "txyp"))
+    with open_recording(path) as recording:
+        assert recording.sensor == SENSOR, "as faery writes it"
+    assert rows_of(path) == ROWS
+    assert "no size of a sensor" in refused(written(tmp_path, "0 0\n0.1234 1 2 1\n"), sensor=None)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -34,7 +34,7 @@ NAMES = {
     "t": ("t", "ts", "timestamp", "timestamps"),
     "x": ("x", "xs"),
     "y": ("y", "ys"),
-    "p": ("p", "ps", "pol", "polarity", "polarities"),
+    "p": ("p", "ps", "pol", "polarity", "polarities", "on"),
 }
 """What a column may be called, in upper or lower case."""
 NAMES_HINT = (

@@ -16,7 +16,7 @@ Which column is which is declared (`declared`), or is recognised:
 Where nothing says the unit of t, times with at least four decimals are seconds; whole numbers are
 microseconds, or nanoseconds if they are too far from 0 for that. If anything else would do as well,
 reading is an error that says what to declare. A first line of two numbers is the sensor's width and
-height, as for E2VID.
+height, as for E2VID; a header may have them, as faery's ``t,x@240,y@180,on``.
 
 In a zip file, it is the only text (.txt, .csv or .tsv), or the one that is called events.
 
@@ -68,6 +68,7 @@ _UNIT = re.compile(
     r"milliseconds?|s|sec|seconds?)[\])]?",
     re.IGNORECASE,
 )
+_SIZED = re.compile(r"([xy])@([0-9]{1,9})")  # as faery names columns
 _TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
 
 
@@ -301,12 +302,7 @@ class TextRecording(ColumnsRecording):
         sensor = None
         size = _FIELD.findall(texts[k]) if k < len(texts) else []
         if len(size) == 2 and all(field.isdecimal() for field in size):
-            try:
-                sensor = Sensor.checked(int(size[1]), int(size[0]))
-            except EvreelError as error:
-                self._refuse(
-                    f"line {k + 1}: its first two numbers are no sensor: {error.problem}", at
-                )
+            sensor = self._sensor(size[0], size[1], f"line {k + 1}", at)
             at, k = at + sizes[k], k + 1
             skip()
         names: list[str] = []
@@ -327,12 +323,24 @@ class TextRecording(ColumnsRecording):
         rows = rows if whole else rows[:-1] or rows
         if names and rows and len(names) != len(rows[0]):
             names = []
+        sized = {
+            match[1]: match[2] for name in names if (match := _SIZED.fullmatch(name)) is not None
+        }
+        if sized.keys() == {"x", "y"}:
+            names = [_SIZED.sub(r"\1", name) for name in names]
+            sensor = self._sensor(sized["x"], sized["y"], "its header", at)
         order, unit = self._order(names, rows)
         said = self._declared
         if not unit:
             unit = self._unit(order, rows)
         rounds = unit != "us" or (said is not None and bool(said.columns["t"].unit))
         return Layout(order, unit, separator, min(at, len(sample)), k, sensor, rounds)
+
+    def _sensor(self, width: str, height: str, where: str, at: int) -> Sensor:
+        try:
+            return Sensor.checked(int(height[:9]), int(width[:9]))
+        except EvreelError as error:
+            self._refuse(f"{where}: its two numbers are no size of a sensor: {error.problem}", at)
 
     def _order(self, names: list[str], rows: list[list[str]]) -> tuple[tuple[str, ...], str]:
         """Return what each column is, and the unit of t if it is said."""
