@@ -6,7 +6,8 @@ import gzip
 import random
 import tracemalloc
 import zipfile
-from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 from io import BytesIO
 
 import numpy as np
@@ -131,7 +132,9 @@ def test_first_line__of_two_numbers_is_the_size_of_the_sensor(tmp_path):
     with open_recording(path) as recording:
         assert recording.sensor == SENSOR, "as faery writes it"
     assert rows_of(path) == ROWS
-    assert "no size of a sensor" in refused(written(tmp_path, "0 0\n0.1234 1 2 1\n"), sensor=None)
+    assert "states a sensor of 0x0 px" in refused(
+        written(tmp_path, "0 0\n0.1234 1 2 1\n"), sensor=None
+    )
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -180,48 +183,68 @@ def test_damaged_gzip__is_an_error_and_salvaged_up_to_it(tmp_path):
 # Numbers
 
 
-def exactly(field, power, rounds):
-    """Return what the kernel should make of a number; None if it has none."""
-    value = Decimal(field).scaleb(power)
-    nearest = value.quantize(Decimal(1), ROUND_HALF_UP)
-    before = value.quantize(Decimal(1), ROUND_FLOOR)
-    if value == before:
-        return int(value)
-    if not rounds:
+def exactly(field, scale, shift, rounding):
+    """Return what the kernel should make of a number; None where it is an error."""
+    value = Fraction(Decimal(field))
+    scaled = value * scale
+    below = scaled.numerator // scaled.denominator
+    if scaled.denominator == 1 or rounding == lines.BELOW:
+        return below + shift
+    if rounding == lines.NONE:
         return None
-    has_point = Decimal(field).as_tuple().exponent < 0
-    return int(nearest if has_point else before)
+    if value.denominator == 1:
+        return below + shift
+    half = Fraction(1, 2) if scaled > 0 else -Fraction(1, 2)
+    return int(scaled + half) + shift  # which cuts towards 0
 
 
-def parsed(content, order="txyp", power=0, rounds=0, farthest=FARTHEST):
+def how(power=0, up=1, down=1, shift=0, rounding=0, most=FARTHEST):
+    return [power, up, down, shift, rounding, most]
+
+
+def parsed(content, order="txyp", separator=" ", **of_t):
     data = np.frombuffer(content.encode(), np.uint8)
     n = content.count("\n")
     out = [np.zeros(n, np.int64) for _ in "txy"]
-    p, tally = np.zeros(n, np.int8), np.zeros(5, np.int64)
+    p, tally = np.zeros(n, np.int8), np.zeros(4, np.int64)
     roles = np.array(["txyp".find(role) for role in order], np.int8)
-    n = lines.parse(data, roles, power, rounds, 32, farthest, *out, p, tally)
+    hows = np.array([how(**of_t), how(most=1 << 31), how(most=1 << 31), how(most=1)], np.int64)
+    n = lines.parse(data, roles, hows, ord(separator), *out, p, tally)
     return [column[:n].tolist() for column in (*out, p)], tally.tolist()
 
 
 @pytest.mark.parametrize("power", [6, 3, 0, -3])
-@pytest.mark.parametrize("rounds", [0, 1])
-def test_kernel__reads_numbers_as_exact_decimals_do(power, rounds):
-    source = random.Random(power * 2 + rounds)
+@pytest.mark.parametrize("factor", [(1, 1, 0), (1, 32, -7), (3, 7, 5)])
+@pytest.mark.parametrize("rounding", [lines.NONE, lines.NEAREST, lines.BELOW])
+def test_kernel__reads_numbers_as_exact_fractions_do(power, factor, rounding):
+    up, down, shift = factor
+    scale = Fraction(10) ** power * up / down
+    source = random.Random(power * 10 + up + rounding)
     fields = ["0", "-0", "+7", "0.5", "1.5", "-1.5", "2.4999999", "00012.50", ".5", "5.", "1e3"]
     fields += ["999999999999.999999", "0.0000005", "0.00000049999999999999999999", "1E-2", "-7e-1"]
     fields += ["9007199254.740992", "9007199254.740993", "123456789012345678901234567890e-20"]
-    for _ in range(300):
+    fields += [
+        "1468941032229165123",
+        "1468941032229165500",
+        "285141617841855744.5",
+        "-6647552306.0",
+    ]
+    for _ in range(150):
         whole = str(source.randrange(10 ** source.randrange(1, 14)))
         point = "." + "".join(source.choices("0123456789", k=source.randrange(1, 12)))
         sign = source.choice(["", "", "-", "+"])
         exponent = source.choice(["", "", f"e{source.randrange(-9, 3)}"])
         fields.append(sign + whole + source.choice(["", point]) + exponent)
+    of_t = {"power": power, "up": up, "down": down, "shift": shift, "rounding": rounding}
     for field in fields:
-        expected = exactly(field, power, rounds)
-        ((t, _, _, _), tally) = parsed(f"{field} 1 2 1\n", "txyp", power, rounds)
-        if expected is None:
+        expected = exactly(field, scale, shift, rounding)
+        ((t, _, _, _), tally) = parsed(f"{field} 1 2 1\n", **of_t)
+        if tally[1] == lines.TOO_LONG:
+            digits = len(field.lstrip("+-0").partition("e")[0].replace(".", ""))
+            assert up * down > 1 and digits > 9, field
+        elif expected is None:
             assert not t and tally[1] in (lines.FRACTION, lines.TOO_FAR), field
-        elif abs(expected) > FARTHEST:
+        elif max(abs(expected), abs(expected - shift)) > FARTHEST:
             assert (t, tally[1]) == ([], lines.TOO_FAR), field
         else:
             assert (t, tally[1]) == ([expected], 0), field
@@ -271,9 +294,32 @@ def test_declared__columns_are_read_whatever_would_be_recognised(tmp_path):
     )
     shifted = written(tmp_path, "1 2 3 1\n")
     assert rows_of(shifted, "t[s] = 0 + 5, x = 1, y = 2, p = 3") == [(6_000_000, 2, 3, 1)]
-    assert "cannot be scaled" in refused(
-        shifted, "t[s] = 0 * 5, x = 1, y = 2, p = 3", UnknownFormatError
+    assert "nothing like start" in refused(
+        shifted, "t[s] = 0 + start, x = 1, y = 2, p = 3", UnknownFormatError
     )
+    assert "nothing like [1]" in refused(
+        shifted, "t[s] = 0[1], x = 1, y = 2, p = 3", UnknownFormatError
+    )
+    assert "both t and x" in refused(shifted, "t = 0, x = 0, y = 2, p = 3", UnknownFormatError)
+
+
+def test_declared__scales_are_those_that_are_declared(tmp_path):
+    path = written(tmp_path, "7,65,2,1\n1007,66,2,255\n", "e.csv")
+    columns = "t[us] = 0 * 1000, x = 1 / 32, y = 2 + 3, p = 3 - 1"
+    assert rows_of(written(tmp_path, "7,65,2,1\n8,96,2,2\n"), columns) == [
+        (7_000, 2, 5, 0),
+        (8_000, 3, 5, 1),
+    ]
+    assert [
+        row[0]
+        for row in rows_of(
+            written(tmp_path, "7,1,2,1\n1009,1,2,0\n"), "t[ms] = 0 / 2, x = 1, y = 2, p = 3"
+        )
+    ] == [3_500, 504_500]
+    assert rows_of(
+        written(tmp_path, "t_ns,x,y,p\n1000000,2,3,1\n"), "t = t_ns, x = x, y = y, p = p"
+    ) == [(1_000, 2, 3, 1)]
+    assert "p is '255'" in refused(path, "t, x, y, p")
 
 
 def test_eventaid_and_metavision__are_read_by_their_presets(tmp_path):
@@ -300,7 +346,7 @@ def test_eventaid_and_metavision__are_read_by_their_presets(tmp_path):
         ("a,b,c,d\n1,2,3,1\n", "has no column t among a, b, c, d", "t[us], x, y, p"),
         ("9 5 5 1\n5 6 6 0\n7 1 2 1\n", "it is not clear", "t[us]"),
         ("hello\n", "no column t among hello", "t[us]"),
-        ("# only a comment\n", "no column t", "t[us]"),
+        ("# only a comment\n", "without a line of numbers", "t[us]"),
     ],
 )
 def test_unclear_text__is_refused_with_the_lines_and_what_to_declare(
@@ -362,7 +408,7 @@ def test_polarity__of_two_kinds_of_off_is_an_error(tmp_path):
 
 def test_what_is_no_text__is_refused(tmp_path, monkeypatch):
     assert "byte 0" in refused(written(tmp_path, "0.1234 1 2 1\n".encode("utf-16")))
-    assert "line has over 65,536 bytes" in refused(written(tmp_path, b"1 " * 99_999))
+    assert "first line of over 65,536 bytes" in refused(written(tmp_path, b"1 " * 99_999))
     monkeypatch.setattr(reader, "BLOCK_BYTES", 1 << 14)
     long = rpg(ROWS[:2]) * 4_000 + "9" * 99_999 + "\n"
     assert "a line of more than 65,536 bytes" in refused(written(tmp_path, long), "rpg")

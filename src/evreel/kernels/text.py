@@ -15,17 +15,17 @@ DIGITS = 18
 """Digits of a number that are kept: as many as an int64 holds."""
 
 # Problems of a line.
-TOO_FEW, TOO_MANY, NO_NUMBER, FRACTION, TOO_FAR, NO_POLARITY = 1, 2, 3, 4, 5, 6
-
-MOST = 1 << 31
-"""Limit of x, y and p."""
+TOO_FEW, TOO_MANY, NO_NUMBER, FRACTION, TOO_FAR, NO_POLARITY, TOO_LONG = 1, 2, 3, 4, 5, 6, 7
+# What becomes of a fraction that is left.
+NONE, NEAREST, BELOW = 0, 1, 2
 
 _TEN = np.int64(10)
 _POWERS = _TEN ** np.arange(DIGITS + 1)
+_MAX = np.int64(np.iinfo(np.int64).max)
 
 
-# number (4) int64 is filled: digits without their point, power of ten, 1 if negative, 1 if digits
-# were left out that are not 0.
+# number (4) int64 is filled: digits without their point, power of ten, 1 if negative, and whether
+# digits were left out that are not 0: 1 before the point, 2 after it.
 @kernel
 def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
     """Read a decimal number; return the byte after it, 0 if there is none."""
@@ -43,7 +43,8 @@ def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
                 n += digits != 0
                 power -= point
             else:
-                rest |= c != 48
+                if c != 48:
+                    rest |= 2 if point else 1
                 power += not point
         elif c == 46 and not point:
             point = True
@@ -68,41 +69,50 @@ def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
     return i
 
 
-# The result is in value (1) int64; rounding: 0 for numbers without a fraction alone, 1 for the
-# nearest of those with one.
+# value (1) int64 is filled. A number is multiplied with 10 to the power and up / down, and shifted.
+# rounding: NONE is an error for what has a fraction then; NEAREST takes the nearest whole number if
+# the number itself has a fraction, else the one below; BELOW takes the one below.
 @kernel
-def _whole(number: Int64Array, more: int, rounding: int, most: int, value: Int64Array) -> int:
-    """Multiply a number by a power of ten; return what is wrong with it, 0 if nothing."""
-    digits, power, rest = number[0], number[1] + more, number[3]
-    has_point = number[1] < 0
+def _whole(number: Int64Array, how: Int64Array, value: Int64Array) -> int:
+    """Make a whole number; return what is wrong with it, 0 if nothing."""
+    power, up, down, shift, rounding, most = how
+    digits, own, negative, rest = number
+    power += own
     while power > 0:
-        if digits > most // _TEN:
+        if digits > _MAX // _TEN:
             return TOO_FAR
         digits *= _TEN
         power -= 1
         if digits == 0:
             power = np.int64(0)
-    if power < 0:
-        if power >= -DIGITS:
-            unit = _POWERS[-power]
-            left = digits
-            digits //= unit
-            left -= digits * unit
-        else:
-            left, digits = digits, np.int64(0)
-            unit = np.int64(9_000_000_000_000_000_000)  # digits are less than half of it
-        if left or rest:
-            if rounding == 0:
-                return FRACTION
-            if has_point:
-                digits += 2 * left >= unit
-            elif number[2]:
-                digits += 1  # the one before
-    elif rest:  # it has more digits than are kept, and no fraction
+    if digits > _MAX // up:
+        return TOO_LONG if power < 0 else TOO_FAR
+    digits *= up
+    if power >= -DIGITS:
+        unit = _POWERS[-power]
+        if unit > _MAX // down:
+            return TOO_LONG
+        unit *= down
+        whole = digits // unit
+        left = digits - whole * unit
+    else:
+        unit, whole, left = _MAX, np.int64(0), digits
+    if rest & 1 and power >= 0:  # it has more digits than are kept before its point
+        return TOO_FAR if down == 1 else TOO_LONG
+    if left or rest:
+        if rounding == NONE:
+            return FRACTION
+        has_fraction = rest >= 2 or (own < 0 and (own < -DIGITS or number[0] % _POWERS[-own] != 0))
+        if rounding == NEAREST and has_fraction:
+            whole += left >= unit - left
+        elif negative:
+            whole += 1  # the one below
+    if whole > _MAX // 2:
         return TOO_FAR
-    if digits > most:
+    whole = (-whole if negative else whole) + shift
+    if not -most <= whole <= most:
         return TOO_FAR
-    value[0] = -digits if number[2] else digits
+    value[0] = whole
     return 0
 
 
@@ -130,19 +140,18 @@ def _true_or_false(data: npt.NDArray[np.uint8], i: int, value: Int64Array) -> in
     return i
 
 
-# data (m) uint8: whole lines. roles (k): what column is t 0, x 1, y 2, p 3, or another -1. power:
-# of ten, that makes microseconds of t; rounding as of _whole; separator: a comma, which stands for
-# a semicolon too, a tab, or a blank for any of them; farthest: limit of t. Filled, from their first
-# element on: t, x, y (n) int64, p (n) int8; n is at least the number of lines. tally (5) int64:
-# lines before what is returned; of a line with a problem, what it is, its column, byte and role.
+# data (m) uint8: whole lines. roles (k): what column is t 0, x 1, y 2, p 3, or another -1. hows (4,
+# 6) int64: for each role the power, up, down, shift and rounding of _whole, and the limit of what
+# comes. separator: a comma, which stands for a semicolon too, a tab, or a blank for any of them.
+# Filled, from their first element on: t, x, y (n) int64, p (n) int8; n is at least the number of
+# lines. tally (4) int64: lines before what is returned; of a line with a problem, what it is, its
+# byte and role.
 @kernel
 def parse(
     data: npt.NDArray[np.uint8],
     roles: npt.NDArray[np.int8],
-    power: int,
-    rounding: int,
+    hows: Int64Array,
     separator: int,
-    farthest: int,
     t: Int64Array,
     x: Int64Array,
     y: Int64Array,
@@ -152,6 +161,10 @@ def parse(
     """Read lines up to one with a problem; return the number of events."""
     size, k = data.shape[0], roles.shape[0]
     number, value = np.empty(4, np.int64), np.empty(1, np.int64)
+    plain = np.empty(4, np.bool_)  # small numbers are taken as they are
+    for role in range(4):
+        power, up, down, shift, _, _ = hows[role]
+        plain[role] = power == 0 and up == 1 and down == 1 and shift == 0
     i, n, lines = 0, 0, 0
     tally[1] = 0
     while i < size:
@@ -176,19 +189,19 @@ def parse(
                     problem = TOO_FEW if data[i] == 10 else NO_NUMBER
                     break
             elif role >= 0:
-                after = _small(data, i, value) if role > 0 else 0
+                after = _small(data, i, value) if plain[role] else 0
                 if after == 0:
                     after = _number(data, i, number)
                     if after > 0:
-                        most = farthest if role == 0 else MOST
-                        of_t = role == 0
-                        problem = _whole(
-                            number, power if of_t else 0, rounding if of_t else 0, most, value
-                        )
+                        problem = _whole(number, hows[role], value)
                     elif role == 3:
                         after = _true_or_false(data, i, value)
+                elif value[0] > hows[role, 5]:
+                    problem = TOO_FAR
                 if after == 0:
                     problem = NO_NUMBER
+                elif problem == TOO_FAR and role == 3:
+                    problem = NO_POLARITY
                 else:
                     i = after
                 if problem:
@@ -199,9 +212,6 @@ def parse(
                     x[n] = value[0]
                 elif role == 2:
                     y[n] = value[0]
-                elif value[0] < -1 or value[0] > 1:
-                    problem = NO_POLARITY
-                    break
                 else:
                     p[n] = value[0]
                 if data[i] == 34:
@@ -232,8 +242,7 @@ def parse(
             problem = TOO_FEW if column + 1 < k else TOO_MANY
             at = start
         if problem:
-            tally[0], tally[1], tally[2], tally[3] = lines, problem, column, at
-            tally[4] = role
+            tally[0], tally[1], tally[2], tally[3] = lines, problem, at, role
             return n
         i += 1
         lines += 1

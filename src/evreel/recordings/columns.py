@@ -80,12 +80,14 @@ class Rows(NamedTuple):
     offset : byte of the file where the first row is, or what holds it.
     row_bytes : bytes from row to row; 0 if a row's position is not known.
     fault : what is wrong after the last of these rows.
+    line : of a text, where each row has one, the line of the first; 0 if that is not known.
     """
 
     columns: tuple[npt.NDArray[Any], ...]
     offset: int
     row_bytes: int = 0
     fault: Fault | None = None
+    line: int = 0
 
 
 def columns_by_name(names: Iterable[str]) -> dict[str, str] | str:
@@ -238,9 +240,11 @@ class ColumnsRecording(DecodedRecording):
                 column, row, problem = self._whole_numbers(name, values[:size])
                 if problem is None and name == "t":
                     row, problem = _far(column)
-                    column = column[:row].astype(np.int64) + self._added_us
-                    if problem is None and self._added_us:
-                        row, problem = _far(column)
+                    column = column[:row]
+                if name == "t" and self._added_us:
+                    column = column.astype(np.int64) + self._added_us
+                    far_row, far = _far(column)
+                    row, problem = (far_row, far) if far is not None else (row, problem)
                 if problem is None and name == "p":
                     off, row, problem = _polarities(column, off)
                 if problem is not None:
@@ -248,7 +252,14 @@ class ColumnsRecording(DecodedRecording):
                     odd = name, row, problem
                 columns.append(column)
             t, x, y, p = (column[:size] for column in columns)
-            yield Piece(t.astype(np.int64, copy=False), x, y, (p > 0).astype(np.uint8), rows.offset)
+            yield Piece(
+                t.astype(np.int64, copy=False),
+                x,
+                y,
+                (p > 0).astype(np.uint8),
+                rows.offset,
+                line=rows.line,
+            )
             if odd is not None:
                 name, row, problem = odd
                 fault = self._judged(name, problem, rows.offset + row * rows.row_bytes, off)

@@ -39,13 +39,14 @@ from evreel.timebase import FARTHEST
 ROLES = "txyp"
 UNITS = {"s": Fraction(10**6), "ms": Fraction(10**3), "us": Fraction(1), "ns": Fraction(1, 10**3)}
 """Units of time, and how many microseconds each is."""
+MOST = 1 << 31
+"""Limit of a coordinate that is kept, to be found outside the sensor."""
 LONGEST = 1_000
 """Characters of a declaration."""
 SAID = "columns in the config or the table, option --columns"
 """Where columns are declared."""
 
 _MOST = 10**9  # of a scale's numbers, so that products stay below 2⁶³
-_FAREST = 1 << 31  # of a coordinate that is kept, to be found outside the sensor
 _IN_ORDER = re.compile(r"(-|[txyp]) *(?:\[(\w+)\])?")
 _AT_PLACE = re.compile(
     r"([txyp]) *(?:\[(\w+)\])? *= *"  # role, unit
@@ -315,7 +316,7 @@ def converted(
 
 def unreadable(role: str, values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
     """Return which numbers of a column cannot be converted."""
-    most = FARTHEST if role == "t" else _FAREST
+    most = FARTHEST if role == "t" else MOST
     if values.dtype.kind in "biu":
         return ~_within(values, column, most)
     return ~(np.abs(_scaled(values, column)) <= most)  # not a number is not

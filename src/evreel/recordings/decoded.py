@@ -334,7 +334,7 @@ class DecodedRecording(Closing):
         if n > 1:
             more = f", as are {n:,} of {len(piece.x):,} here, up to x={most_x}, y={most_y}"
         self._fail(
-            f"event x={piece.x[row]}, y={piece.y[row]}, number {piece.row + row} from here, is "
+            f"event x={piece.x[row]}, y={piece.y[row]}, {piece.nth(row)}, is "
             f"outside the sensor of {width}x{height} px{more}",
             piece.offset,
             hint=hint,
@@ -360,7 +360,7 @@ class DecodedRecording(Closing):
                     if not last - jumps.JITTER_US <= t[row] < last:
                         self._jumps(piece, row, last)
                     self._fail(
-                        f"event t={t[row]} µs, number {piece.row + row} from here, is before "
+                        f"event t={t[row]} µs, {piece.nth(row)}, is before "
                         f"t={last} of the previous event",
                         piece.offset,
                         hint="To sort, drop or clamp late events, set on_disorder: sort, drop or "
@@ -378,7 +378,7 @@ class DecodedRecording(Closing):
         self.repairs.update(left_out)
         if not parts.clock.jumps:  # damage comes before it, outside the part that was asked for
             raise JumpError(
-                f"the clock jumps: event t={piece.t[row]} µs, number {piece.row + row} from here, "
+                f"the clock jumps: event t={piece.t[row]} µs, {piece.nth(row)}, "
                 f"is after t={last} of the one before it",
                 path=self.path,
                 **self._located(piece.offset),

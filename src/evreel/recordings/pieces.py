@@ -25,6 +25,7 @@ class Piece(NamedTuple):
     sound : whether the reader has checked that they are in order and inside the sensor. Then
         nothing else may use the columns: timestamps are changed in place.
     row : index of the first event among those at `offset`.
+    line : of a text, where each event has one, the line of the first; 0 if that is not known.
     """
 
     t: Int64Array
@@ -34,8 +35,18 @@ class Piece(NamedTuple):
     offset: int
     sound: bool = False
     row: int = 0
+    line: int = 0
+
+    def nth(self, row: int) -> str:
+        """Return which event of the file one of these is, in words."""
+        if self.line:
+            return f"in line {self.line + row}"
+        return f"number {self.row + row} from here"
 
 
 def rows_of(piece: Piece, rows: slice | npt.NDArray[np.bool_]) -> Piece:
     """Return some rows of a piece."""
-    return piece._replace(t=piece.t[rows], x=piece.x[rows], y=piece.y[rows], p=piece.p[rows])
+    begins_alike = isinstance(rows, slice) and not rows.start
+    line = piece.line if begins_alike else 0
+    columns = piece.t[rows], piece.x[rows], piece.y[rows], piece.p[rows]
+    return Piece(*columns, piece.offset, piece.sound, piece.row, line)
