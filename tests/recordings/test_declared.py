@@ -13,6 +13,7 @@ import pytest
 from evreel.errors import ParameterError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
 from evreel.files import inspection, probe
+from evreel.recordings import columns as reader
 from evreel.recordings import open_recording
 from evreel.recordings.declared import PRESETS, Column, converted, declaration
 from evreel.recordings.open import Reading
@@ -184,7 +185,9 @@ def test_places__may_be_anywhere_with_unit_scale_and_shift(tmp_path, kind):
     else:
         path = tmp_path / "e.npz"
         path.write_bytes(made.npz(**{name.replace("__", "/"): each for name, each in sets.items()}))
-    assert rows_of(path, text) == [(t + 5, *row) for t, *row in ROWS]
+    assert rows_of(path, text) == [(t + 6, *row) for t, *row in ROWS], (
+        "added before times become whole"
+    )
 
 
 def test_npy__of_two_dimensions_or_other_fields_is_declared(tmp_path):
@@ -250,21 +253,26 @@ def test_numbers__beyond_what_can_be_kept_are_found_in_place():
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        ("", "is no preset"),
+        ("", "is not the name of a layout"),
         ("mvsek", "did you mean 'mvsec'"),
-        ("t, x, y", "has no p"),
+        ("t, x, y", "lacks p"),
         ("t, x, y, p, t", "has t twice"),
         ("t, x, y, q", "'q', which is none of t, x, y, p and -"),
         ("t[h], x, y, p", "unit 'h'"),
         ("t, x[s], y, p", "a unit for x"),
         ("t = a, x = b, y = c", "does not say where p is"),
         ("t = a, x = b, y = c, p = d, x = e", "has x twice"),
-        ("t = a, x = b, y = c, p", "'p', which is no column and its place"),
-        ("t = a, x = b / 0, y = c, p = d", "scales x by 0"),
+        ("t = a, x = b, y = c, p", "'p', which is not a column and its place"),
+        ("t = a, x = b / 0, y = c, p = d", "scales x by '0', which is not a number above 0"),
         ("t = a, x = b - c, y = c, p = d", "a data set may be added to t alone"),
-        ("t = a, x = b + 0.5, y = c, p = d", "no whole number of pixels"),
-        ("t[ns] = a + 5, x = b, y = c, p = d", "no whole number of microseconds"),
-        ("t = a * 99999999999, x = b, y = c, p = d", "beyond 1,000,000,000"),
+        ("t = a, x = b + 0.12345, y = c, p = d", "too many digits"),
+        ("t = a * 99999999999, x = b, y = c, p = d", "too many digits"),
+        ("t = a + 1/0, x = b + 1/0, y = c, p = d", "'1/0', which is not a number"),
+        ("t = a + 1e9999999, x = b / 1e9999999, y = c, p = d", "'1e9999999', which is not"),
+        ("t[s] = a + 99999999999, x = b, y = c, p = d", "shifts t too far"),
+        ("t = a\0, x = b, y = c, p = d", "a character that is not printed"),
+        ("t = a" + " " * 150 + "], x = b, y = c, p = d", "no place for t"),
+        ("t = a[, x = b, y = c, p = d", "no place for t"),
         ("t = /, x = b, y = c, p = d", "no place for t"),
         ("t = " + "a" * 1000 + ", x = b, y = c, p = d", "more than 1000 characters"),
     ],
@@ -282,14 +290,14 @@ def test_unknown_hdf5__is_listed_with_the_line_to_write(tmp_path):
     path = hdf5(tmp_path / "e.h5", **sets)
     message = refused_file(path, UnknownFormatError, sensor=SENSOR)
     assert "cam/ts (4,)" in message and "pose (9, 7)" in message
-    (line,) = re.findall(r"Declare its columns: (.*?) \(", message)
+    (line,) = re.findall(r"Declare its columns.*?: (.*?) \(", message)
     assert rows_of(path, line) == ROWS, "the line that it says is right"
     message = refused(path, "m3ed", UnknownFormatError)
     assert "has no data set prophesee/left/t" in message and line in message
     m3ed = hdf5(tmp_path / "m.h5", **{f"prophesee__left__{name}": T for name in "txyp"})
     assert "Declare its columns: m3ed (" in refused_file(m3ed, sensor=SENSOR)
     records = hdf5(tmp_path / "r.h5", all__e=made.records(ROWS))
-    (line,) = re.findall(r"Declare its columns: (.*?) \(", refused_file(records, sensor=SENSOR))
+    (line,) = re.findall(r"Declare its columns.*?: (.*?) \(", refused_file(records, sensor=SENSOR))
     assert rows_of(records, line) == ROWS
     two = hdf5(tmp_path / "t.h5", a=np.zeros((3, 4)), b=np.zeros((3, 4)))
     assert "has 2 data sets with 4 columns" in refused(two, "t, x, y, p")
@@ -300,7 +308,7 @@ def test_unknown_npz__is_listed_with_the_line_to_write(tmp_path):
     path.write_bytes(made.npz(events=side_by_side(T / 1e6, X, Y, P, dtype="f8")))
     message = refused_file(path, sensor=SENSOR)
     assert "it holds events (4, 4)" in message
-    (line,) = re.findall(r"Declare its columns: (.*?) \(", message)
+    (line,) = re.findall(r"Declare its columns.*?: (.*?) \(", message)
     assert rows_of(path, line) == ROWS
     assert "has no array q; it holds events" in refused(path, "t = q, x = q, y = q, p = q")
     assert "array events has 0, 1, 2, 3" in refused(
@@ -322,10 +330,135 @@ def test_places__of_the_wrong_kind_are_errors(tmp_path):
     path = hdf5(tmp_path / "e.h5", **sets)
     ends = ", x = a, y = a, p = a"
     assert "b has 0, 1" in refused(path, "t = b[2]" + ends, UnknownFormatError)
-    assert "a is one column of numbers" in refused(path, "t = a[1]" + ends, UnknownFormatError)
+    assert "a[1] is not a column: a is of int64" in refused(
+        path, "t = a[1]" + ends, UnknownFormatError
+    )
     assert "(4, 2, 2)" in refused(path, "t = c" + ends, UnknownFormatError)
     assert "(4, 99)" in refused(path, "t = d[1]" + ends, UnknownFormatError)
-    assert "e is not one whole number" in refused(path, "t = a + e" + ends, UnknownFormatError)
+    assert "b is of shape (4, 2)" in refused(path, "t = a + b" + ends, UnknownFormatError)
+    assert "a is not one number" in refused(path, "t = a + a" + ends, UnknownFormatError)
+    said = "t[ms] = a + e, x = xy[0], y = xy[1], p = on"
+    path = hdf5(path, a=T, xy=side_by_side(X, Y, dtype="u1"), on=P, e=1.5)
+    assert rows_of(path, said)[0][0] == 11_500
+
+
+def test_suggested_line__is_one_that_reads_or_none(tmp_path):
+    odd = hdf5(tmp_path / "odd.h5", **{"c, d__t": T, "c, d__x": X, "c, d__y": Y, "c, d__p": P})
+    assert "t[us] = NAME" in refused_file(odd, sensor=SENSOR)
+    path = tmp_path / "e.npy"
+    np.save(path, side_by_side(T, X, Y, P, dtype="i8"))
+    (line,) = re.findall(r"in their order, such as (.*?) or ", refused_file(path, sensor=SENSOR))
+    assert rows_of(path, line) == ROWS
+    partly = hdf5(tmp_path / "p.h5", events__t=T, events__x=X, events__y=Y, events__polarity=P)
+    message = refused_file(partly, UnknownFormatError, sensor=SENSOR)
+    (line,) = re.findall(r"Declare its columns: (.*?) \(", message)
+    assert "has no data set events/p" in message and rows_of(partly, line) == ROWS
+
+
+def test_contents__are_found_below_many_groups_and_in_circles(tmp_path):
+    with h5py.File(tmp_path / "e.h5", "w") as file:
+        for k in range(400):
+            file.create_group(f"a{k}")
+        for name, values in zip("txyp", (T, X, Y, P), strict=True):
+            file[f"z/{name}"] = values
+        file["z/loop"] = file["z"]
+    message = refused_file(tmp_path / "e.h5", sensor=SENSOR)
+    assert "it holds z/p (4,); z/t (4,); z/x (4,); z/y (4,). " in message
+    many = hdf5(tmp_path / "m.h5", **{f"s{k:03}": T for k in range(250)})
+    assert "; …" in refused_file(many, sensor=SENSOR)
+
+
+def test_records__of_two_dimensions_are_refused(tmp_path):
+    records = np.stack([made.records(ROWS)] * 2, 1)
+    path = hdf5(tmp_path / "e.h5", e=records)
+    said = "t = e[t], x = e[x], y = e[y], p = e[p]"
+    assert "(4, 2)" in refused(path, said, UnknownFormatError)
+
+
+def test_salvaged_rows__have_the_offset_of_the_clock(tmp_path):
+    times = np.array([100.0, 101.0, np.nan, 103.0])
+    path = hdf5(tmp_path / "e.h5", events__t=times, events__x=X, events__y=Y, events__p=P)
+    with h5py.File(path, "a") as file:
+        file["t_offset"] = 1_000_000
+    reading = Reading(on_damage="salvage")
+    assert [row[0] for row in read(path, sensor=SENSOR, reading=reading)[0]] == [
+        1_000_100,
+        1_000_101,
+    ]
+
+
+def test_whole_numbers__beyond_an_int64_are_divided_first():
+    columns = declaration("t[ns] = a / 10, x = b, y = c, p = d").columns
+    values = np.array([2**63 + 50_000], np.uint64)
+    assert converted("t", values, columns["t"])[0].tolist() == [(2**63 + 50_000) // 10_000]
+
+
+def test_times__that_skip_microseconds_are_counted(tmp_path):
+    seconds = (1_000 + T / 1e6).astype(np.float32)
+    path = hdf5(tmp_path / "e.h5", c__t=seconds, c__x=X, c__y=Y, c__p=P)
+    columns = "t[s] = c/t, x = c/x, y = c/y, p = c/p"
+    _, repairs = read(path, sensor=SENSOR, reading=by(columns))
+    assert repairs == {"coarse_times": 4}
+    hdf5(path, c__t=1_000 + T / 1e6, c__x=X, c__y=Y, c__p=P)
+    assert read(path, sensor=SENSOR, reading=by(columns))[1] == {}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f8"])
+def test_polarities__that_are_scaled_must_be_whole(tmp_path, dtype):
+    said = "t = t, x = x, y = y, p = p / 255"
+    path = tmp_path / "e.npz"
+    path.write_bytes(made.npz(t=T, x=X, y=Y, p=(P * 255).astype(dtype)))
+    assert rows_of(path, said) == ROWS
+    path.write_bytes(made.npz(t=T, x=X, y=Y, p=np.array([255, 254, 0, 1]).astype(dtype)))
+    assert "p=254" in refused(path, said)
+
+
+def test_size__that_the_file_states_counts_more_than_a_preset(tmp_path):
+    path = hdf5(tmp_path / "e.h5", events__t=T, events__x=X, events__y=Y, events__p=P)
+    with h5py.File(path, "a") as file:
+        file["events/height"], file["events/width"] = 480, 640
+    with open_recording(path, reading=by("tum-vie")) as recording:
+        assert recording.sensor == Sensor(480, 640)
+    assert "states a sensor of 640x480" in refused(path, "tum-vie")
+    packed = tmp_path / "e.npz"
+    arrays = {"timestamp": T, "x": X * 32, "y": Y * 32, "polarity": P}
+    packed.write_bytes(made.npz(**arrays, height=np.array(480), width=np.array(640)))
+    with open_recording(packed, reading=by("bs-ergb")) as recording:
+        assert recording.sensor == Sensor(480, 640)
+
+
+def test_order__does_not_pick_another_array_than_the_named_ones(tmp_path):
+    path = tmp_path / "e.npz"
+    path.write_bytes(made.npz(**made.columns(ROWS), K=np.zeros((3, 4))))
+    assert rows_of(path, "eventaid") == ROWS
+    sets = {f"events__{name}": values for name, values in zip("txyp", (T, X, Y, P), strict=True)}
+    assert rows_of(hdf5(tmp_path / "e.h5", calib=np.eye(4), **sets), "t, x, y, p") == ROWS
+    records = tmp_path / "e.npy"
+    np.save(records, made.records(ROWS))
+    assert "another order than is declared" in refused(records, "x, y, t, p")
+    assert "nothing like start" in refused(records, "t = t + start, x = x, y = y, p = p")
+    assert "nothing like [t]" in refused(records, "t = e[t], x = e[x], y = e[y], p = e[p]")
+
+
+def test_folder__without_the_declared_files_is_listed(tmp_path):
+    (tmp_path / "f").mkdir()
+    with pytest.raises(UnknownFormatError, match="without npy files"):
+        open_recording(tmp_path / "f", sensor=SENSOR, reading=by("t, x, y, p"))
+    np.save(tmp_path / "f" / "events.npy", side_by_side(T, X, Y, P, dtype="i8"))
+    assert rows_of(tmp_path / "f", "t, x, y, p") == ROWS
+    assert "it holds events (4, 4)" in refused(tmp_path / "f", "ev-imo2", UnknownFormatError)
+
+
+def test_rows__are_read_by_their_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "PIECE_BYTES", 200)
+    wide = np.zeros((4, 60))
+    wide[:, :4] = side_by_side(T, X, Y, P, dtype="f8")
+    order = "t, x, y, p" + ", -" * 56
+    np.save(tmp_path / "e.npy", wide)
+    (tmp_path / "e.npz").write_bytes(made.npz(e=wide))
+    hdf5(tmp_path / "e.h5", e=wide)
+    for name in ("e.npy", "e.npz", "e.h5"):
+        assert rows_of(tmp_path / name, order) == ROWS
 
 
 def test_columns__are_refused_where_a_format_has_its_own(tmp_path):

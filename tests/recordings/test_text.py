@@ -13,7 +13,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from evreel.errors import RecordingError, UnknownFormatError, UsageError
+from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
 from evreel.kernels import text as lines
 from evreel.recordings import open_recording, read_events
@@ -398,6 +398,55 @@ def test_microseconds__with_a_fraction_later_on_ask_for_the_unit(tmp_path):
         "line 2001: t is '2000.5', which has a fraction" in message and "t[s], x, y, p" in message
     )
     assert rows_of(path, "t[us], x, y, p")[-1][0] == 2_001
+
+
+def test_events__out_of_order_or_outside_are_named_by_their_lines(tmp_path):
+    begin = "#\n" + rpg([(t, 1, 2, 1) for t in range(3_000)])
+    assert "x=240, y=2, in line 3002, is outside" in refused(
+        written(tmp_path, begin + "0.1 240 2 1\n")
+    )
+    assert "t=5 µs, in line 3002, is before" in refused(
+        written(tmp_path, begin + "0.000005 1 2 1\n")
+    )
+
+
+def test_another_coding__is_not_salvaged(tmp_path):
+    rows = [(t, 1, 2, 1) for t in range(2_000)]
+    for odd, said in (("1 2 255", "p is '255'"), ("1.25 2 1", "x is '1.25'")):
+        lines_of_it = "".join(f"0.1 {odd}\n" for _ in range(8_000))
+        path = written(tmp_path, rpg(rows) + lines_of_it)
+        with pytest.raises(CodingError, match=rf"line 2001: {said}.*8,000 of 10,000 lines"):
+            read(path, sensor=SENSOR, reading=Reading(on_damage="salvage"))
+
+
+@pytest.mark.parametrize(
+    "first", ["0.00O1 1 2 1", "nan 1 2 1", "0.000100 1 2 1 x", "0,000123 12 34 1"]
+)
+def test_damaged_first_line__is_not_taken_for_a_header(tmp_path, first):
+    path = written(tmp_path, first + "\n" + rpg(ROWS))
+    assert "line 1: " in refused(path, "rpg") and "line 1" not in refused(path).split("begins")[0]
+
+
+@pytest.mark.parametrize(
+    "comment", ["# recorded by John Doe", "# 1 2 3 4", "# a\n" * 9_000, "% t x\n# of the camera"]
+)
+def test_comments__that_are_no_header_are_left_out(tmp_path, comment):
+    assert rows_of(written(tmp_path, f"{comment}\n{rpg(ROWS)}")) == ROWS
+
+
+def test_odd_lines__do_not_crash_what_recognises_them(tmp_path):
+    for line in ("0.0002 1e30 2 1", "0.0002 " + "9" * 40 + " 2 1", "9" * 5000 + " 180", "t " * 4):
+        refused(written(tmp_path, f"{line}\n{rpg(ROWS)}"))
+    assert "line 2: has 5 columns" in refused(written(tmp_path, "0.0001 1 2 1\n0.0002 1 2 1 7\n"))
+    assert rows_of(written(tmp_path, "1.000000 1 2 1\n2.000000 1 2 1\n"))[1][0] == 2_000_000
+
+
+def test_zip_of_recordings__is_not_taken_for_a_text(tmp_path):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("README.txt", "see the paper")
+        archive.writestr("a.aedat4", "#!AER-DAT4.0")
+    assert "set.zip!NAME" in refused(path)
 
 
 def test_polarity__of_two_kinds_of_off_is_an_error(tmp_path):

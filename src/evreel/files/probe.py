@@ -36,6 +36,8 @@ ALL = "*"
 """Asks for a list of data sets, name → shape and type."""
 MOST_FOUND = 200
 """Limit of data sets in that list."""
+MOST_GROUPS = 10_000
+"""Limit of groups, and of names in one, that are looked through for it."""
 
 
 def described(dtype: np.dtype[Any]) -> Any:
@@ -82,6 +84,8 @@ def data_set(found: h5py.Dataset) -> tuple[dict[str, Any], np.ndarray[Any, Any]]
         told["type"] = None
     if found.shape == () and found.dtype.kind in "iu" and layout != h5py.h5d.CHUNKED:
         told["value"] = int(found[()])
+    if found.shape == () and found.dtype.kind == "f" and layout != h5py.h5d.CHUNKED:
+        told["number"] = float(found[()])
     if len(found.shape) not in (1, 2):
         return told, none
     if layout == h5py.h5d.COMPACT:
@@ -135,19 +139,25 @@ def contents(group: h5py.Group) -> dict[str, tuple[list[int] | None, Any]]:
     Those in the group itself are the first, then those in its groups, and so on.
     """
     found: dict[str, tuple[list[int] | None, Any]] = {}
-    groups = [("", group)]
+    groups, seen = [("", group)], {h5py.h5o.get_info(group.id).addr}
     for at, inside in groups:  # which grows meanwhile
-        for name in itertools.islice(inside, MOST_FOUND):
-            if len(found) >= MOST_FOUND or len(groups) > MOST_FOUND:
+        for name in itertools.islice(inside, MOST_GROUPS):
+            if len(found) == MOST_FOUND:
+                found["…"] = [], None
                 return found
             if not isinstance(inside.get(name, getlink=True), h5py.HardLink):
                 found[f"{at}{name}"] = None, None
                 continue
             node = inside[name]
             if isinstance(node, h5py.Group):
-                groups.append((f"{at}{name}/", node))
+                place = h5py.h5o.get_info(node.id).addr
+                if place not in seen and len(groups) < MOST_GROUPS:
+                    groups.append((f"{at}{name}/", node))
+                seen.add(place)
             elif isinstance(node, h5py.Dataset):
-                found[f"{at}{name}"] = list(node.shape or ()), described(node.dtype)
+                found[f"{at}{name}"] = [], None
+                with contextlib.suppress(TypeError, ValueError):  # of a type that numpy has not
+                    found[f"{at}{name}"] = list(node.shape or ()), described(node.dtype)
     return found
 
 

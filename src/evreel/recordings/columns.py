@@ -10,22 +10,25 @@ from __future__ import annotations
 import itertools
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import RecordingError
+from evreel.errors import RecordingError, UsageError
 from evreel.recordings.declared import (
     PRESETS,
     SAID,
+    UNITS,
     Column,
     Declaration,
+    coarse,
     converted,
     declaration,
     unreadable,
 )
-from evreel.recordings.decoded import DecodedRecording
+from evreel.recordings.decoded import PIECE_ROWS, DecodedRecording
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.survey import WHOLE, Survey
 from evreel.timebase import FARTHEST
@@ -50,6 +53,8 @@ _HINTS = {
     "p as 1 for these and 0 for the others.",
 }
 _HINTS["y"] = _HINTS["x"]
+PIECE_BYTES = 1 << 23
+"""Bytes that are read of a column, or of records, at a time, unless a row has more."""
 _MOST_LISTED = 40
 _BYTE_HINT = "255 may be −1, or the brightest of 256: save p as 1 for ON and 0 for OFF."
 
@@ -159,12 +164,21 @@ def to_declare(held: Mapping[str, Held]) -> str:
     >>> to_declare(held).split(" (")[0]
     'Declare its columns: t[s] = cam/ts, x = cam/xs, y = cam/ys, p = cam/pol'
     """
-    line = next(_lines(held), None)
+    line = next((line for line in _lines(held) if _is_valid(line)), None)
     where = f"({SAID}; the unit of t is s, ms, us or ns)"
     if line is None:
         example = "t[us] = NAME, x = NAME[0], y = NAME[1], p = NAME"
         return f"Declare where its columns are: {example} {where}."
-    return f"Declare its columns: {line} {where}."
+    sure = "" if "[0]" not in line else " if they are in this order"
+    return f"Declare its columns{sure}: {line} {where}."
+
+
+def _is_valid(line: str) -> bool:
+    """Return whether a name in a line does not change what it says."""
+    try:
+        return bool(declaration(line))
+    except UsageError:
+        return False
 
 
 def _lines(held: Mapping[str, Held]) -> Iterator[str]:
@@ -215,6 +229,7 @@ class ColumnsRecording(DecodedRecording):
     """
 
     _added_us = 0  # added to each timestamp to get the file's own clock
+    _shift_us = Fraction(0)  # as declared, the number of a data set, before times become whole
 
     @property
     def _declared(self) -> Declaration | None:
@@ -270,10 +285,22 @@ class ColumnsRecording(DecodedRecording):
         self, name: str, values: npt.NDArray[Any]
     ) -> tuple[npt.NDArray[np.integer[Any]], int, str | None]:
         """Return what `whole_numbers` does of a column, as it is declared."""
-        said = self._declared
-        if said is None or said.columns[name].is_plain:
+        column = self._said(name)
+        if column is None:
             return whole_numbers(name, values)
-        return converted(name, values, said.columns[name])
+        if name == "t":
+            self._count("coarse_times", coarse(values, column))
+        return converted(name, values, column)
+
+    def _said(self, name: str) -> Column | None:
+        """Return what is declared of a column, None if its numbers are taken as they are."""
+        said = self._declared
+        if said is None:
+            return None
+        column = said.columns[name]
+        if name == "t" and self._shift_us:
+            column = column._replace(shift=column.shift + self._shift_us)
+        return None if column.is_plain else column
 
     def _raise(self, fault: Fault) -> NoReturn:
         if fault.whole:
@@ -305,12 +332,12 @@ class ColumnsRecording(DecodedRecording):
         self, name: str, values: npt.NDArray[Any], off: int | None
     ) -> npt.NDArray[np.bool_]:
         """Return which values of a column cannot be read."""
-        said = self._declared
-        if said is not None and not said.columns[name].is_plain:
-            bad = unreadable(name, values, said.columns[name])
+        column = self._said(name)
+        if column is not None:
+            bad = unreadable(name, values, column)
             if name == "p":
-                values = np.where(bad, 2, values)
-                bad |= (values != 1) & (values != (0 if off is None else off))
+                scaled = converted(name, np.where(bad, values.dtype.type(0), values), column)[0]
+                bad |= (scaled != 1) & (scaled != (0 if off is None else off))
             return bad
         bad = np.zeros(len(values), np.bool_)
         if values.dtype.kind == "f":
@@ -363,6 +390,27 @@ def _whole(values: npt.NDArray[Any]) -> tuple[int, npt.NDArray[np.bool_]]:
     """Return the largest number that floating-point values hold exactly, and which are whole."""
     exact = 1 << np.finfo(values.dtype).nmant + 1
     return exact, (np.abs(values) <= exact) & (values == np.trunc(values))  # NaN is neither
+
+
+def shift_us(number: float, column: Column) -> Fraction:
+    """Return a number in the unit of t as microseconds, to the next nanosecond.
+
+    Raises
+    ------
+    ValueError
+        If it is not a number, or more than 285 years.
+    """
+    if not np.isfinite(number):
+        raise ValueError(f"{number} is not a number")
+    us = Fraction(number) * UNITS[column.unit or "us"]
+    if abs(us) > FARTHEST:
+        raise ValueError(f"{number} is more than 285 years")
+    return Fraction(round(us * 1000), 1000)
+
+
+def rows_at_a_time(row_bytes: int) -> int:
+    """Return how many rows are read at a time: up to `PIECE_ROWS`, and `PIECE_BYTES`."""
+    return max(1, min(PIECE_ROWS, PIECE_BYTES // max(row_bytes, 1)))
 
 
 def is_number(dtype: np.dtype[Any]) -> bool:

@@ -12,17 +12,18 @@ Or it says where each column is: a data set of HDF5, an array of an npz, a heade
     t[us] = timestamp, x = x / 32, y = y / 32, p = polarity
 
 Brackets after a place say which column of an array of two dimensions, counted from 0, or which
-field of records. ``*`` or ``/`` and a number scales, ``+`` or ``-`` and a number shifts after that;
-to t, a data set with one number may be added, in the unit of t.
+field of records. ``*`` or ``/`` and a number scales, ``+`` or ``-`` and a number shifts after that,
+with blanks around them; to t, a data set with one number may be added, in the unit of t.
 
 Times become whole microseconds: the nearest for numbers with a fraction, the one before for whole
 nanoseconds. Scaled coordinates become the pixel that they are in, which is the whole number below:
-pixel x covers [x, x + 1).
+pixel x covers [x, x + 1). Scaled polarities must be whole.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,14 +47,11 @@ LONGEST = 1_000
 SAID = "columns in the config or the table, option --columns"
 """Where columns are declared."""
 
-_MOST = 10**9  # of a scale's numbers, so that products stay below 2⁶³
-_IN_ORDER = re.compile(r"(-|[txyp]) *(?:\[(\w+)\])?")
-_AT_PLACE = re.compile(
-    r"([txyp]) *(?:\[(\w+)\])? *= *"  # role, unit
-    r"(\S[^\[\],]*?) *(?:\[ *([^\[\],]+?) *\])? *"  # place, column or field
-    r"(?: ([*/]) +([0-9]+(?:\.[0-9]+)?))? *"  # scale
-    r"(?: ([+-]) +(\S[^\[\],]*?))? *"  # shift
-)
+_MOST = 10**9  # of a scale's numbers
+_MOST_DOWN = 1_000  # that a shift is divided by
+_MOST_PRODUCT = 1 << 62
+_ROLE = re.compile(r"(-|[txyp])\s*(?:\[\s*(\w{1,9})\s*\])?")
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
 
 class Column(NamedTuple):
@@ -65,7 +63,7 @@ class Column(NamedTuple):
     part : column of an array of two dimensions, or field of records; None for all of it.
     unit : of t, as declared; empty if it is not.
     scale : what numbers are multiplied with; for t, this gives microseconds.
-    shift : what is added after that; for t, microseconds.
+    shift : what is added after that, microseconds or pixels.
     shift_name : the data set whose number, in the unit of t, is added; empty if there is none.
     """
 
@@ -73,7 +71,7 @@ class Column(NamedTuple):
     part: int | str | None = None
     unit: str = ""
     scale: Fraction = Fraction(1)
-    shift: int = 0
+    shift: Fraction = Fraction(0)
     shift_name: str = ""
 
     @property
@@ -92,8 +90,6 @@ class Declaration:
 
     Parameters
     ----------
-    text
-        The declaration, without the name of a preset.
     columns
         ``t``, ``x``, ``y`` and ``p``.
     order
@@ -102,7 +98,6 @@ class Declaration:
         The size that all such recordings have; None if they differ.
     """
 
-    text: str
     columns: Mapping[str, Column]
     order: tuple[str, ...] = ()
     sensor: Sensor | None = None
@@ -176,98 +171,104 @@ def declaration(said: str) -> Declaration:
     'prophesee/left/t'
     """
     name = said.strip().lower()
-    text, sensor = PRESETS.get(name, (said.strip(), None))
+    text, sensor = PRESETS.get(name, (said, None))
     if len(text) > LONGEST:
         raise _wrong(said, f"has more than {LONGEST} characters")
+    if not text.isprintable():
+        raise _wrong(said, "has a character that is not printed")
     items = [item.strip() for item in text.split(",")]
-    if "=" not in text:
-        if len(items) == 1:  # maybe with blanks between
-            items = text.split()
-        if len(items) < 2:
-            raise _wrong(said, f"is no preset; {did_you_mean(name, PRESETS)}".rstrip("; "))
-        return _in_order(said, text, items, sensor)
-    columns: dict[str, Column] = {}
-    for item in items:
-        found = _AT_PLACE.fullmatch(item)
-        if found is None:
-            raise _wrong(said, f"has {item!r}, which is no column and its place")
-        role, unit, place, part, by, factor, sign, more = found.groups()
-        if role in columns:
-            raise _wrong(said, f"has {role} twice")
-        columns[role] = _column(said, role, unit or "", place, part, (by, factor), (sign, more))
-    missing = [role for role in ROLES if role not in columns]
-    if missing:
-        raise _wrong(said, f"does not say where {' and '.join(missing)} is")
-    return Declaration(text, columns, sensor=sensor)
+    if "=" in text:
+        columns = _at_places(said, items)
+        return Declaration(columns, sensor=sensor)
+    if len(items) == 1:  # maybe with blanks between
+        items = text.replace(" [", "[").split()
+    if len(items) < 2:
+        problem = f"is not the name of a layout; {did_you_mean(name, PRESETS)}"
+        raise _wrong(said, problem.rstrip("; "))
+    return _in_order(said, items, sensor)
 
 
-def _in_order(said: str, text: str, items: list[str], sensor: Sensor | None) -> Declaration:
+def _in_order(said: str, items: list[str], sensor: Sensor | None) -> Declaration:
     columns: dict[str, Column] = {}
-    order = []
     for item in items:
-        found = _IN_ORDER.fullmatch(item)
-        if found is None:
-            raise _wrong(said, f"has {item!r}, which is none of t, x, y, p and -")
-        role, unit = found.groups()
-        order.append(role)
+        role, unit = _role(said, item)
         if role in columns:
             raise _wrong(said, f"has {role} twice")
         if role != "-":
-            unit, scale = _unit(said, role, unit or "")
-            columns[role] = Column(unit=unit, scale=scale)
+            columns[role] = Column(unit=unit, scale=UNITS[unit or "us"])
     missing = [role for role in ROLES if role not in columns]
     if missing:
-        raise _wrong(said, f"has no {' and no '.join(missing)}")
-    return Declaration(text, columns, tuple(order), sensor)
+        raise _wrong(said, f"lacks {' and '.join(missing)}")
+    return Declaration(columns, tuple(_role(said, item)[0] for item in items), sensor)
 
 
-def _column(
-    said: str,
-    role: str,
-    unit: str,
-    place: str,
-    part: str | None,
-    scaled: tuple[str | None, str | None],
-    shifted: tuple[str | None, str | None],
-) -> Column:
-    unit, of_unit = _unit(said, role, unit)
-    scale = of_unit
-    shift, shift_name = Fraction(0), ""
-    by, factor = scaled
-    if factor is not None:
-        number = Fraction(factor)
-        if not number:
-            raise _wrong(said, f"scales {role} by 0")
-        scale *= 1 / number if by == "/" else number
-    if max(scale.numerator, scale.denominator) > _MOST:
-        raise _wrong(said, f"scales {role} by a number beyond {_MOST:,}")
-    sign, more = shifted
-    if more is not None:
-        try:
-            shift = Fraction(f"{sign}{more}") * of_unit
-        except ValueError:
-            if role != "t" or sign == "-":
-                problem = f"has {more!r}, which is not a number; a data set may be added to t alone"
-                raise _wrong(said, problem) from None
-            shift_name = more.strip("/")
-    if shift.denominator != 1 or abs(shift) > FARTHEST:
-        unit_said = "microseconds within 285 years" if role == "t" else "pixels"
-        raise _wrong(said, f"shifts {role} by {more}, which is no whole number of {unit_said}")
-    name = place.strip("/")
-    if not name:
-        raise _wrong(said, f"has no place for {role}")
-    number_or_field = int(part) if part is not None and part.isdecimal() else part
-    return Column(name, number_or_field, unit, scale, int(shift), shift_name)
+def _at_places(said: str, items: list[str]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    for item in items:
+        of, is_placed, place = item.partition("=")
+        role, unit = _role(said, of)
+        if not is_placed or role == "-":
+            raise _wrong(said, f"has {item!r}, which is not a column and its place")
+        if role in columns:
+            raise _wrong(said, f"has {role} twice")
+        columns[role] = _column(said, role, unit, place.split())
+    missing = [role for role in ROLES if role not in columns]
+    if missing:
+        raise _wrong(said, f"does not say where {' and '.join(missing)} is")
+    return columns
 
 
-def _unit(said: str, role: str, unit: str) -> tuple[str, Fraction]:
-    """Return a unit by its name here, and how many microseconds it is."""
+def _role(said: str, item: str) -> tuple[str, str]:
+    """Return which column an item is about, and its unit."""
+    found = _ROLE.fullmatch(item.strip())
+    if found is None:
+        raise _wrong(said, f"has {item.strip()!r}, which is none of t, x, y, p and -")
+    role, unit = found[1], (found[2] or "").replace("µ", "u").replace("μ", "u")
     if unit and role != "t":
         raise _wrong(said, f"gives a unit for {role}; only t has one")
-    unit = unit.replace("µ", "u").replace("μ", "u")
     if unit and unit not in UNITS:
         raise _wrong(said, f"has the unit {unit!r}, which is none of {', '.join(UNITS)}")
-    return unit, UNITS[unit or "us"]
+    return role, unit
+
+
+def _column(said: str, role: str, unit: str, words: list[str]) -> Column:
+    """Return a column by the words of its place."""
+    scale = of_unit = UNITS[unit or "us"]
+    shift, shift_name = Fraction(0), ""
+    if len(words) > 2 and words[-2] in ("+", "-"):
+        *words, sign, more = words
+        if _NUMBER.fullmatch(more):
+            shift = Fraction(f"{sign}{more}") * of_unit
+        elif role == "t" and sign == "+":
+            shift_name = _path(more)
+        else:
+            problem = f"has {more!r}, which is not a number; a data set may be added to t alone"
+            raise _wrong(said, problem)
+    if len(words) > 2 and words[-2] in ("*", "/"):
+        *words, by, factor = words
+        if not _NUMBER.fullmatch(factor) or not Fraction(factor):
+            raise _wrong(said, f"scales {role} by {factor!r}, which is not a number above 0")
+        scale *= 1 / Fraction(factor) if by == "/" else Fraction(factor)
+    up, down = scale.numerator, scale.denominator
+    product = up * down * (_MOST_DOWN if shift_name else shift.denominator)
+    if max(up, down) > _MOST or shift.denominator > _MOST_DOWN or product > _MOST_PRODUCT:
+        raise _wrong(said, f"scales or shifts {role} by numbers of too many digits")
+    if abs(shift) > FARTHEST:
+        raise _wrong(said, f"shifts {role} too far")
+    place, part = " ".join(words), ""
+    if place.endswith("]"):
+        place, _, part = place[:-1].rpartition("[")
+        part = part.strip() or "]"
+    name = _path(place)
+    if not name or any(bracket in name + part for bracket in "[]"):
+        raise _wrong(said, f"has no place for {role}")
+    is_number = part.isdecimal() and part.isascii() and len(part) < 6
+    return Column(name, int(part) if is_number else part or None, unit, scale, shift, shift_name)
+
+
+def _path(place: str) -> str:
+    """Return the name of a data set or array, without what changes nothing."""
+    return "/".join(part for part in place.strip().split("/") if part not in ("", "."))
 
 
 def _wrong(said: str, problem: str) -> UsageError:
@@ -300,44 +301,61 @@ def converted(
     (array([ 500000, 1000000]), 2, 't=nan is not a time')
     """
     up, down = column.scale.numerator, column.scale.denominator
-    fine = ~unreadable(role, values, column)
-    rows = len(values) if fine.all() else int(np.argmin(fine))
+    more, of = column.shift.numerator, column.shift.denominator
+    bad = unreadable(role, values, column)
+    rows = int(np.argmax(bad)) if bad.any() else len(values)
     if values.dtype.kind in "biu":
-        quotient, rest = np.divmod(values[:rows].astype(np.int64), down)
-        whole = quotient * up + rest * up // down + column.shift
+        kind = np.uint64 if values.dtype.kind == "u" else np.int64
+        quotient, rest = np.divmod(values[:rows].astype(kind), kind(down))
+        part = (rest.astype(np.int64) * up * of + more * down) // (down * of)
+        whole = quotient.astype(np.int64) * up + part
     else:
-        rounded = np.rint if role == "t" else np.floor
-        whole = rounded(_scaled(values[:rows], column)).astype(np.int64)
+        numbers = _scaled(values[:rows], column)
+        if role == "t":  # the nearest, and of two the one that is farther from 0
+            numbers = np.trunc(numbers + np.copysign(0.5, numbers))
+        whole = np.floor(numbers).astype(np.int64)
     if rows == len(values):
         return whole, rows, None
-    meaning = "not a time" if role == "t" else "not a pixel" if role in "xy" else "no polarity"
-    return whole, rows, f"{role}={values[rows]} is {meaning}"
+    meaning = "a time" if role == "t" else "a pixel" if role in "xy" else "a polarity"
+    return whole, rows, f"{role}={values[rows]} is not {meaning}"
 
 
 def unreadable(role: str, values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.bool_]:
     """Return which numbers of a column cannot be converted."""
     most = FARTHEST if role == "t" else MOST
-    if values.dtype.kind in "biu":
-        return ~_within(values, column, most)
-    return ~(np.abs(_scaled(values, column)) <= most)  # not a number is not
+    if values.dtype.kind not in "biu":
+        numbers = _scaled(values, column)
+        fine = np.abs(numbers) <= most  # not a number is not
+        return ~(fine & (numbers == np.trunc(numbers)) if role == "p" else fine)
+    low, high = ((end - column.shift) / column.scale for end in (-most, most))
+    limits = np.iinfo(values.dtype if values.dtype.kind != "b" else np.uint8)
+    fine = np.ones(len(values), np.bool_)
+    if high < limits.max:
+        fine &= values <= math.floor(high)
+    if low > limits.min:
+        fine &= values >= math.ceil(low)
+    if role == "p" and column.scale.denominator * column.shift.denominator > 1:
+        exact = [value * column.scale + column.shift for value in np.unique(values[fine]).tolist()]
+        whole = [
+            int((value - column.shift) / column.scale) for value in exact if value == int(value)
+        ]
+        fine &= np.isin(values, whole)
+    return ~fine
+
+
+def coarse(values: npt.NDArray[Any], column: Column) -> int:
+    """Return how many times are floating-point numbers that skip microseconds."""
+    if values.dtype.kind != "f":
+        return 0
+    with np.errstate(invalid="ignore"):
+        apart = np.spacing(np.abs(values)).astype(np.float64)
+        return int(np.count_nonzero(apart * column.scale.numerator > column.scale.denominator))
 
 
 def _scaled(values: npt.NDArray[Any], column: Column) -> npt.NDArray[np.float64]:
     with np.errstate(over="ignore", invalid="ignore"):
         numbers = values.astype(np.float64) * column.scale.numerator
-        return numbers / column.scale.denominator + column.shift
-
-
-def _within(values: npt.NDArray[Any], column: Column, most: int) -> npt.NDArray[np.bool_]:
-    """Return which whole numbers are, scaled and shifted, at most `most` away from 0."""
-    low, high = ((end - column.shift) / column.scale for end in (-most, most))
-    of = np.iinfo(values.dtype if values.dtype.kind != "b" else np.uint8)
-    fine = np.ones(len(values), np.bool_)
-    if high < of.max:
-        fine &= values <= int(high)
-    if low > of.min:
-        fine &= values >= int(low)
-    return fine
+        return numbers / column.scale.denominator + float(column.shift)
 
 
 def in_words(order: tuple[str, ...], unit: str) -> str:

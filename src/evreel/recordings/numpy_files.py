@@ -24,13 +24,14 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from evreel.errors import CodingError, EventsError, RecordingError, words_of
+from evreel.errors import CodingError, EventsError, RecordingError, UnknownFormatError, words_of
 from evreel.events import Sensor
 from evreel.npy import HEAD_BYTES, ArrayHead, array_head
 from evreel.recordings.columns import (
@@ -42,10 +43,11 @@ from evreel.recordings.columns import (
     columns_by_name,
     is_number,
     listed,
+    rows_at_a_time,
+    shift_us,
     to_declare,
 )
-from evreel.recordings.declared import UNITS, Column, Declaration, converted, declaration
-from evreel.recordings.decoded import PIECE_ROWS
+from evreel.recordings.declared import SAID, Column, Declaration, declaration, in_words
 from evreel.recordings.open import Reading
 from evreel.system import read_at
 
@@ -56,6 +58,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
 _MOST_BESIDE = 64  # columns of an array of two dimensions
 _MOST_HELD = 200  # arrays that an error lists
+_ORDERS = (("txyp", "us"), ("xytp", "s"))
 _FIXED_BYTES = 12  # before the text of an npy header; in version 1, the last two are of that text
 _READ_BYTES = 1 << 20
 _AGAIN = "Save it again with np.savez, or copy or download it again."
@@ -101,25 +104,12 @@ class NpyRecording(ColumnsRecording):
         fields = _fields(self._dtype)
         problem = _unfit(head, records=True) if said is None else _unfit_rows(head)
         if problem is None and said is not None and len(fields) < 4:
-            problem = f"has {len(fields)} columns" if fields else "is one column of numbers"
+            problem = f"has {len(fields)} columns" if fields else "has one column of numbers"
         if problem is not None:
-            held = Held(head.shape, _fields(head.dtype), head.dtype.kind == "f")
-            hint = NAMES_HINT if said is not None else f"{NAMES_HINT} {to_declare({'': held})}"
-            self._refuse(problem, 0, hint)
-        names: dict[str, str] | str
-        if said is None:
-            names = columns_by_name(fields)
-        elif said.order:
-            names = dict(zip(said.order, fields, strict=False))
-            if len(fields) != len(said.order):
-                names = f"has {len(fields)} columns, but {len(said.order)} are declared"
-        else:
-            names = {
-                role: column.name if column.part is None else str(column.part)
-                for role, column in said.columns.items()
-            }
-            missing = [name for name in names.values() if name not in fields]
-            names = f"has no column {missing[0]}" if missing else names
+            orders = " or ".join(in_words(tuple(order), unit) for order, unit in _ORDERS)
+            more = f" Or declare its columns in their order, such as {orders} ({SAID})."
+            self._refuse(problem, 0, f"{NAMES_HINT}{more * (len(head.shape) == 2)}")
+        names = columns_by_name(fields) if said is None else self._declared_names(said, fields)
         if isinstance(names, str):
             self._refuse(f"{names} among its fields {', '.join(fields)}", 0, NAMES_HINT)
         for role in "txyp":
@@ -130,6 +120,24 @@ class NpyRecording(ColumnsRecording):
         self._names = [names[role] for role in "txyp"]
         return said.sensor if said is not None and self._given is None else None
 
+    def _declared_names(self, said: Declaration, fields: tuple[str, ...]) -> dict[str, str] | str:
+        """Return the fields of t, x, y and p, or what is wrong with what is declared."""
+        if said.order:
+            if len(fields) != len(said.order):
+                return f"has {len(fields)} columns, but {len(said.order)} are declared"
+            names = dict(zip(said.order, fields, strict=True))
+            known = columns_by_name(fields)
+            if isinstance(known, dict) and any(names[role] != known[role] for role in known):
+                return "has t, x, y and p in another order than is declared"
+            return names
+        for column in said.columns.values():
+            if column.part is not None or column.shift_name:
+                more = column.shift_name or f"[{column.part}]"
+                return f"is one array, in which there is nothing like {more}"
+            if column.name not in fields:
+                return f"has no column {column.name}"
+        return {role: column.name for role, column in said.columns.items()}
+
     def _vouched(self, name: str) -> bool:
         return False
 
@@ -139,7 +147,7 @@ class NpyRecording(ColumnsRecording):
         at, row = self._head.size, 0
         fault = None
         while row < n and fault is None:
-            wanted = min(n - row, PIECE_ROWS) * width
+            wanted = min(n - row, rows_at_a_time(width)) * width
             data = self._bytes(wanted, at)
             got = len(data) // width
             if len(data) < wanted:
@@ -205,17 +213,18 @@ class NpzRecording(ColumnsRecording):
             if field in fields:
                 kind = _of_field(kind, field)
             elif field is not None or fields:
-                has = f"has {', '.join(fields)}" if fields else "is one column of numbers"
-                problem = f"array {name} {has}; column {role} is declared to be {name}[{part}]"
+                has = f"has {', '.join(fields)}" if fields else "has one column of numbers"
+                at = name if part is None else f"{name}[{part}]"
+                problem = f"array {name} {has}; column {role} is declared to be {at}"
                 self._recode(problem, self._place(members[name]), NAMES_HINT)
             if not is_number(kind):
                 problem = f"array {name} is of type {kind}; numbers are expected"
                 self._recode(problem, self._place(members[name]), NAMES_HINT)
             self._picked.append((k, field))
         if said is not None and said.columns["t"].shift_name:
-            self._added_us = self._number(archive, members, said.columns["t"])
+            self._shift_us = self._number(archive, members, said.columns["t"])
         declared = said.sensor if said is not None and self._given is None else None
-        return declared or self._stated_size(archive, members)
+        return self._stated_size(archive, members) or declared
 
     def _stated_size(
         self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo]
@@ -260,17 +269,16 @@ class NpzRecording(ColumnsRecording):
     def _in_order(
         self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], said: Declaration
     ) -> dict[str, tuple[str, str | None]]:
-        """Return the columns of the only array with as many; or arrays by their usual names."""
-        held = self._held(archive, members)
-        order = said.order
-        fitting = [name for name, found in held.items() if found.shape[1:] == (len(order),)]
-        if len(fitting) == 1:
-            return {role: (fitting[0], str(order.index(role))) for role in "txyp"}
+        """Return arrays by their usual names, or columns of the only array with as many."""
         names = columns_by_name(members)
-        if fitting or isinstance(names, str):
+        if isinstance(names, dict):
+            return {role: (name, None) for role, name in names.items()}
+        held, order = self._held(archive, members), said.order
+        fitting = [name for name, found in held.items() if found.shape[1:] == (len(order),)]
+        if len(fitting) != 1:
             n = len(fitting) or "no"
             self._refuse_declared(f"has {n} arrays with {len(order)} columns", held)
-        return {role: (name, None) for role, name in names.items()}
+        return {role: (fitting[0], str(order.index(role))) for role in "txyp"}
 
     def _declared_place(
         self,
@@ -315,7 +323,7 @@ class NpzRecording(ColumnsRecording):
 
     def _number(
         self, archive: zipfile.ZipFile, members: Mapping[str, zipfile.ZipInfo], t: Column
-    ) -> int:
+    ) -> Fraction:
         """Return the number of an array, in the unit of t, as microseconds."""
         name = self._member_named(archive, members, t.shift_name)
         head, stream = self._array(archive, name, members[name], _unfit_number)
@@ -323,10 +331,10 @@ class NpzRecording(ColumnsRecording):
             values, problem = _read(stream, head.dtype, 1)
         if problem is not None:
             self._fail(f"array {name}: {problem}", self._place(members[name]), hint=_AGAIN)
-        added, _, problem = converted("t", values, t._replace(shift=0, scale=UNITS[t.unit or "us"]))
-        if problem is not None:
-            self._fail(f"array {name}: {problem}", self._place(members[name]), hint=_AGAIN)
-        return int(added[0])
+        try:
+            return shift_us(values[0].item(), t)
+        except ValueError as error:
+            self._fail(f"array {name}: {error}", self._place(members[name]), hint=_AGAIN)
 
     def _vouched(self, name: str) -> bool:
         return True
@@ -414,9 +422,10 @@ class NpzRecording(ColumnsRecording):
     def _rows_of(self, arrays: list[tuple[ArrayHead, IO[bytes]]]) -> Iterator[Rows]:
         row, n = 0, arrays[0][0].shape[0]
         of_rows = list(zip(self._columns, arrays, self._dtypes, strict=True))
+        most = rows_at_a_time(max(dtype.itemsize for dtype in self._dtypes))
         fault = None
         while row < n and fault is None:
-            parts, rows = [], min(n - row, PIECE_ROWS)
+            parts, rows = [], min(n - row, most)
             for (name, member), (_, stream), dtype in of_rows:
                 part, problem = _read(stream, dtype, rows)
                 if problem is not None:
@@ -441,7 +450,7 @@ class NpzRecording(ColumnsRecording):
 class NpyFolderRecording(NpzRecording):
     """A folder of npy files with declared columns; all else as in `NpzRecording`.
 
-    Errors name the file of t, or say which of the other files they are about.
+    Errors name the file of t, or the first one, and say which array they are about.
     """
 
     format = "npy"
@@ -450,7 +459,11 @@ class NpyFolderRecording(NpzRecording):
         self._folder = Path(path)
         assert reading.columns is not None
         t = declaration(reading.columns).columns["t"].name or "t"
-        super().__init__(self._folder / f"{t}.npy", reading=reading, **options)
+        names = [member.filename for member in _Folder(self._folder).infolist()]
+        if not names:
+            raise UnknownFormatError("is a folder without npy files", path=path)
+        first = f"{t}.npy" if f"{t}.npy" in names else names[0]
+        super().__init__(self._folder / first, reading=reading, **options)
 
     def _zip(self) -> Any:
         return _Folder(self._folder)

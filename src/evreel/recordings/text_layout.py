@@ -257,7 +257,10 @@ def _fits(order: tuple[str, ...], rows: list[list[str]], given: Sensor | None) -
         if len(row) != len(order):
             continue  # which is an error of that line, and tells nothing of the order
         values = dict(zip(order, map(_value, row), strict=True))
+        is_mixed = len({"." in field for field in row}) == 2
         for role in "xy":
+            if is_mixed and "." in row[order.index(role)]:
+                return False
             value, most = values[role], 1 << 16
             if given is not None:
                 most = given.width if role == "x" else given.height

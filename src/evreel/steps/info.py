@@ -70,7 +70,7 @@ def info(
     except UnknownFormatError as error:
         if isinstance(error, CodingError):
             raise
-        hint = f"{error.hint} Of other files, {known_kinds()} are known."
+        hint = f"{error.hint or ''} Of other files, {known_kinds()} are known.".lstrip()
         raise UnknownFormatError(
             error.problem, path=error.path, place=error.place, hint=hint
         ) from error

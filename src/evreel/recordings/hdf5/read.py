@@ -32,7 +32,6 @@ event files; https://docs.prophesee.ai, HDF5 event file format.
 from __future__ import annotations
 
 import functools
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -65,6 +64,8 @@ from evreel.recordings.columns import (
     Rows,
     is_number,
     listed,
+    rows_at_a_time,
+    shift_us,
     to_declare,
 )
 from evreel.recordings.decoded import PIECE_ROWS
@@ -203,7 +204,8 @@ class Column:
             )
         shape, kind = told["shape"], told["type"]
         dtype = _dtype(kind)
-        n_beside = int(shape[1]) if beside and len(shape) == 2 else 0
+        is_plain = beside and dtype is not None and not dtype.fields
+        n_beside = int(shape[1]) if is_plain and len(shape) == 2 else 0
         if not (len(shape) == 1 or 0 < n_beside <= _MOST_BESIDE) or dtype is None:
             raise CodingError(
                 f"data set {name} is of shape {tuple(shape)}"
@@ -214,7 +216,7 @@ class Column:
                 hint=_READABLE,
             )
         self._element = dtype
-        if n_beside and not dtype.fields:
+        if n_beside:
             dtype = np.dtype([(str(k), dtype) for k in range(n_beside)])
         self.dtype, self.n = dtype, int(shape[0])
         self._across, self._wide = int(told.get("across", 1)), int(told.get("wide", 1))
@@ -430,8 +432,9 @@ class Hdf5Recording(ColumnsRecording):
 
     def _rows(self) -> Iterator[Rows]:
         first = self._used[0]
-        for start in range(0, first.n, PIECE_ROWS):
-            parts, fault = self._read(start, min(start + PIECE_ROWS, first.n))
+        most = rows_at_a_time(max(column.dtype.itemsize for column in self._used))
+        for start in range(0, first.n, most):
+            parts, fault = self._read(start, min(start + most, first.n))
             yield Rows(self._split(parts), first.place(start), 0, fault)
             if fault is not None:
                 return
@@ -469,6 +472,10 @@ class Hdf5ColumnsRecording(Hdf5Recording):
         if abs(offset or 0) > FARTHEST:
             self._fail(f"t_offset={offset} µs is more than 285 years off", 0, hint=WHOLE_AGAIN)
         self._added_us = offset or 0
+        return self._stated_size()
+
+    def _stated_size(self) -> Sensor | None:
+        """Return the sensor's size, None if it is not stated."""
         height, width = (self._number(name) for name in _SIZES)
         if height is None and width is None:
             return None
@@ -512,10 +519,11 @@ class Hdf5DeclaredRecording(Hdf5ColumnsRecording):
         columns = dict(self._declared.columns)
         if self._declared.order:
             columns = self._in_order(self._declared)
-        names = list(dict.fromkeys(column.name for column in columns.values()))
         more = columns["t"].shift_name
-        self._look = look(self.path, *names, *([more] if more else []))
-        for name in (*names, *([more] if more else [])):
+        names = list(dict.fromkeys(column.name for column in columns.values()))
+        wanted = [*names, *([more] if more else [])]
+        self._look = look(self.path, *wanted, *_SIZES)
+        for name in wanted:
             if name not in self._look.sets:
                 raise unknown(self.path, f"has no data set {name}")
         self._used = [self._column(name, beside=True) for name in names]
@@ -528,18 +536,25 @@ class Hdf5DeclaredRecording(Hdf5ColumnsRecording):
                 field = "0"
             kind = fields.get(field, (None,))[0] if field is not None else self._used[k].dtype
             if kind is None or not is_number(kind):
-                has = f"has {', '.join(fields)}" if fields else "is one column of numbers"
-                self._recode(f"{column.said()} is no column of numbers: {column.name} {has}", 0)
+                has = f"has {', '.join(fields)}" if fields else f"is of {self._used[k].dtype}"
+                self._recode(f"{column.said()} is not a column: {column.name} {has}", 0)
             self._places[role] = k, field
         if more:
-            t = columns["t"]
-            self._added_us = self._number_in(more, t)
-        return self._declared.sensor if self._given is None else None
+            try:
+                self._shift_us = shift_us(self._declared_number(more), columns["t"])
+            except ValueError as error:
+                self._fail(f"{more}: {error}", 0)
+        return self._stated_size() or (self._declared.sensor if self._given is None else None)
 
     def _in_order(self, said: declared.Declaration) -> dict[str, declared.Column]:
-        """Return places for columns in order, which are those of the only fitting data set."""
+        """Return places for columns in order: those of DSEC, or of the only fitting data set."""
         order = said.order
         held = look(self.path, probe.ALL).held
+        if all(name in held for name in _COLUMNS):
+            return {
+                role: column._replace(name=f"events/{role}")
+                for role, column in said.columns.items()
+            }
         fitting = [name for name, found in held.items() if found.shape[1:] == (len(order),)]
         if len(fitting) != 1:
             n = len(fitting) or "no"
@@ -549,14 +564,19 @@ class Hdf5DeclaredRecording(Hdf5ColumnsRecording):
             for role, column in said.columns.items()
         }
 
-    def _number_in(self, name: str, t: declared.Column) -> int:
-        """Return the number of a data set, in the unit of t, as microseconds."""
-        number = self._number(name)
-        assert number is not None
-        added = math.floor(number * declared.UNITS[t.unit or "us"])
-        if abs(added) > FARTHEST:
-            self._fail(f"{name}={number} is more than 285 years off", 0)
-        return added
+    def _declared_number(self, name: str) -> float:
+        """Return the only number of a data set, whole or not."""
+        told = self._look.sets[name]
+        for kind in ("value", "number"):
+            if kind in told:
+                return float(told[kind]) if kind == "number" else int(told[kind])
+        column = None if told.get("shape") == [] else self._column(name)
+        if column is None or column.n != 1 or not is_number(column.dtype):
+            self._recode(f"{name} is not one number", 0)
+        values, fault = column.read(0, 1)
+        if fault is not None:
+            self._raise(fault)
+        return float(values[0]) if column.dtype.kind == "f" else int(values[0])
 
     def _split(self, parts: list[npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], ...]:
         return tuple(
@@ -696,12 +716,17 @@ def open_foreign(
     if found is None or (found.attributes["layout"] or "").startswith(_ORIGIN):
         if stream is not None:
             raise UsageError("has only one stream of events; leave stream out", path=path)
+        if reading.columns is not None:
+            raise UsageError("is an events store, whose columns are known: declare none", path=path)
         return EventsStore(path)
     kind: Callable[..., Hdf5Recording]
     if reading.columns is not None:
         kind = Hdf5DeclaredRecording
     elif any(name in found.sets for name in _COLUMNS):
         kind = Hdf5ColumnsRecording
+        for name in _COLUMNS:
+            if name not in found.sets:
+                raise unknown(path, f"has no data set {name}")
     elif [number for number, _ in found.sets.get(_RECORDS, {}).get("filters", [])] == [ECF]:
         from evreel.recordings.hdf5.ecf import EcfRecording
 
