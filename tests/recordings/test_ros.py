@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import struct
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -420,6 +421,15 @@ def test_bag__without_events_lists_its_topics(tmp_path):
 # Definitions
 
 
+def nested_types() -> str:
+    """Return definitions of which each has the next one 20 times."""
+    separated = "=" * 80 + "\nMSG: a_msgs/{}\n{}\n"
+    inner = "\n".join(f"{{0}} x{k}" for k in range(20))
+    return "".join(
+        separated.format(name, inner.format(of)) for name, of in ("AB", "BC", ("C", "uint8"))
+    )
+
+
 def without_definitions(path: Path) -> Path:
     with sqlite3.connect(path) as base:
         base.execute("DROP TABLE message_definitions")
@@ -446,9 +456,10 @@ def test_definitions__of_ros_and_of_events_need_not_be_in_the_bag(tmp_path, kind
         ),
         ("uint8[ events", "cannot be understood: Could not parse"),
         ("dvs_msgs/EventArray again", "is within itself, or too deep"),
-        ("uint8 x # " + "y" * definitions.DEFINITION_LIMIT, "characters; 65536 are read"),
+        ("# " + "y" * definitions.DEFINITION_LIMIT, "has 262146 characters; 262144 are read"),
+        ("uint8 x\n" * 1_100, "is longer, or more involved, than those of ROS"),
         ("uint8 x", "has fields x, which are not those of events"),
-        ("\n".join(f"uint8 x{k}" for k in range(1_001)), "has more than 1000 fields"),
+        ("a_msgs/A a\n" * 2 + nested_types(), "has more than 1000 fields"),
     ],
 )
 def test_definitions__that_cannot_be_used_are_told(tmp_path, text, why):
@@ -466,8 +477,10 @@ def test_definitions__in_idl_are_read(tmp_path):
         "dvs_msgs/msg/EventArray": '#include "std_msgs/msg/Header.idl"\n'
         + module(
             "dvs_msgs",
-            "struct EventArray { std_msgs::msg::Header header; uint32 height; uint32 width; "
-            "sequence<dvs_msgs::msg::Event> events; };",
+            "/* events */ module EventArray_Constants { const long MOST = ((1) + 2); "
+            'const string<9> SAID = "a;(\\\\\\"b"; }; @verbatim (language="comment", text="1) (a)" '
+            '"\\\\n") struct EventArray { std_msgs::msg::Header header; @unit (value="px") '
+            "@key uint32 height; // px\n uint32 width; sequence<dvs_msgs::msg::Event> events; };",
         ),
         "dvs_msgs/msg/Event": module(
             "dvs_msgs",
@@ -483,6 +496,30 @@ def test_definitions__in_idl_are_read(tmp_path):
             (text,),
         )
     assert read(path)[0] == WANTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "const long X = ((((1))));" * 200,
+        "struct A { " + "sequence<" * 40 + "uint8" + ">" * 40 + " x; };",
+        "const " * 5_000,
+        "/*" * 15_000,
+        "@a(" * 10_000,
+        '@a("' * 8_000,
+        "[" * 30_000,
+    ],
+)
+def test_definitions__that_would_take_a_parser_long_are_refused_at_once(tmp_path, body):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute(
+            "UPDATE message_definitions SET encoding = 'ros2idl', encoded_message_definition = ?",
+            (f"module a {{ {body} }};",),
+        )
+    begin = time.process_time()
+    assert "its definition of message type" in refused(path, UnknownFormatError)
+    assert time.process_time() - begin < 2
 
 
 def test_missing_library__is_an_error_that_says_how_to_install_it(tmp_path, monkeypatch):

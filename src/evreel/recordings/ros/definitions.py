@@ -11,6 +11,7 @@ for CDR ("plain CDR", XCDR version 1), which is what ROS 2 writes.
 from __future__ import annotations
 
 import functools
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ from typing import Any, NamedTuple, TypeAlias
 from evreel.errors import UnknownFormatError, UsageError, foreign
 
 INSTALL = "Run pip install 'evreel[ros]'."
-DEFINITION_LIMIT = 1 << 16
-"""Characters of a definition, with all that it refers to; those of ROS have up to some 10⁴."""
+DEFINITION_LIMIT = 1 << 18
+"""Characters of a definition, with all that it refers to."""
+_IDL_LIMIT = 1 << 15
+_PLAIN_LIMIT = 1 << 13
+"""Characters of it without comments and constants; those of ROS have up to some 10³."""
+_MOST_TYPES = 64
 _DEEPEST = 16
 _MOST_FIELDS = 1_000
 
@@ -287,24 +292,26 @@ class Definitions:
         """
         key = name, coding, text
         if key not in self._structs:
-            if len(text) > DEFINITION_LIMIT:
-                problem = f"has {len(text)} characters; {DEFINITION_LIMIT} are read"
-                raise self._unknown(name, problem)
+            if len(self._structs) == _MOST_TYPES:
+                raise self._unknown(name, f"is one of more than {_MOST_TYPES}")
             given = self._parsed(name, coding, text) if text else {}
             made = self._struct(name, {**_others(self._is_ros1), **given}, 0)
             self._structs[key] = next((one for one in self._structs.values() if one == made), made)
         return self._structs[key]
 
     def _parsed(self, name: str, coding: str, text: str) -> Mapping[str, Any]:
+        limit = DEFINITION_LIMIT if coding == "msg" else _IDL_LIMIT
+        if len(text) > limit:
+            raise self._unknown(name, f"has {len(text)} characters; {limit} are read")
         parsers = _rosbags()
+        plain = _without_comments(text) if coding == "msg" else _plain_idl(text)
+        # Time grows with the square of its length.
+        if plain is None or len(plain) > _PLAIN_LIMIT:
+            raise self._unknown(name, "is longer, or more involved, than those of ROS")
         with foreign(lambda why: self._unknown(name, f"cannot be understood: {why}")):
             if coding == "msg":
-                return {key: value[1] for key, value in parsers.msg(text, name).items()}
-            # Several files of IDL are separated by a line of 80 equals signs and one of their name.
-            # Lines that include others are not understood by rosbags, nor needed.
-            lines = (line for line in text.splitlines() if not line.startswith(("#", "IDL: ")))
-            parts = [part for part in "\n".join(lines).split("=" * 80) if part.strip()]
-            return {key: value[1] for part in parts for key, value in parsers.idl(part).items()}
+                return {key: value[1] for key, value in parsers.msg(plain, name).items()}
+            return {key: value[1] for key, value in parsers.idl(plain).items()}
 
     def _struct(self, name: str, types: Mapping[str, Any], depth: int) -> Struct:
         if name in (_TIME, _DURATION):
@@ -398,6 +405,32 @@ def _others(is_ros1: bool) -> Mapping[str, Any]:
     standard = _rosbags().store(is_ros1).fielddefs
     own = {"std_msgs/msg/Header": _HEADER_1 if is_ros1 else _HEADER_2}
     return {**{name: fields for name, (_, fields) in standard.items()}, **_KNOWN, **own}
+
+
+def _without_comments(text: str) -> str:
+    """Return a definition in msg without comments and empty lines."""
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("#"))
+
+
+_IDL_EXTRAS = re.compile(
+    r"""//[^\n]* | /\*.{0,4096}?\*/ | ^(?:\#|=|IDL:)[^\n]*$
+    | @\w+\s*\((?:[^"()]|"(?:[^"\\]|\\.)*"){0,1024}\) | @\w+
+    | \bconst\b(?:[^";]|"(?:[^"\\]|\\.)*"){0,1024};""",
+    re.DOTALL | re.MULTILINE | re.VERBOSE,
+)
+_IDL_CONSTANTS = re.compile(r"\bmodule\s+\w+\s*\{\s*\}\s*;")
+
+
+def _plain_idl(text: str) -> str | None:
+    """Return a definition in IDL without comments, annotations, constants and separators of files.
+
+    None where it has what takes a parser exponential time, and ROS does not have: parentheses
+    elsewhere, and sequences of sequences.
+    """
+    plain = _IDL_CONSTANTS.sub("", _IDL_EXTRAS.sub("", text))
+    is_involved = "(" in plain or re.search(r"<\s*sequence", plain)
+    return None if is_involved else _without_comments(plain)
 
 
 def type_name(name: str) -> str:
