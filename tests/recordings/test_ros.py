@@ -317,10 +317,77 @@ def test_packets__in_libcaer_wrap_within_a_message(tmp_path):
     assert read(path)[0] == [(first, 1, 2, 1), (first + 1, 7, 5, 0), (first + 4, 0, 0, 1)]
 
 
+def by_libcaer(words, base: int):
+    """Return the events of words of ``libcaer_cmp``, and the first that does not exist."""
+    events, high, low, x, row, p = [], 0, 0, 0, 0, 0
+    for k, word in enumerate(words):
+        kind, bits = f"{word:016b}"[:4], f"{word:016b}"[4:]
+        if kind == "0000":
+            high = int(bits, 2)
+        elif kind == "0001":
+            low = int(bits, 2)
+        elif kind == "0010":
+            x = int(bits[1:], 2)
+        elif kind == "0011":
+            events.append((base + 4_096 * high + low, x, int(bits[1:], 2), int(bits[0])))
+        elif kind == "0100":
+            row, p = int(bits[1:], 2), int(bits[0])
+        elif kind == "0101":
+            for bit in range(8):
+                if bits[11 - bit] == "1":
+                    events.append((base + 4_096 * high + low, x, row + bit, p))
+            row += 8
+        else:
+            return events, k
+    return events, len(words)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda kind, low: kind << 12 | low, st.integers(0, 5), st.integers(0, 4095)),
+            st.integers(0, 0xFFFF),
+        ),
+        max_size=30,
+    ),
+    st.integers(-(2**40), 2**40),
+)
+def test_libcaer_cmp__is_decoded_as_by_the_plain_twin(words, base):
+    wanted, whole = by_libcaer(words, base)
+    given_words = np.array(words, np.uint16)
+    assert kernels.libcaer_size(given_words) == (len(wanted), whole)
+    kinds = (np.int64, np.uint16, np.uint16, np.uint8)
+    columns = [np.empty(len(wanted), kind) for kind in kinds]
+    kernels.libcaer(given_words[:whole], base, 0, *columns)
+    assert list(zip(*(column.tolist() for column in columns), strict=True)) == wanted
+
+
+def test_packets__in_libcaer_cmp_begin_anew_with_each_time_base(tmp_path):
+    def content(*words):
+        return b"".join(word.to_bytes(2, "little") for word in words)
+
+    first = content(0x0001, 0x1002, 0x2003, 0x3804, 0x4000, 0x5022)
+    second = content(0x1007, 0x3005)  # in the column of the message before
+    said = [
+        made.packet(first, START, encoding="libcaer_cmp", time_base=START + 999),
+        made.packet(second, START, encoding="libcaer_cmp", time_base=START + 5_000_000),
+        made.packet(content(0x9000), START, encoding="libcaer_cmp", time_base=START),
+    ]
+    wanted = [
+        (START // 1_000 + t, x, y, p)
+        for t, x, y, p in [(4_098, 3, 4, 1), (4_098, 3, 1, 0), (4_098, 3, 5, 0), (5_007, 3, 5, 0)]
+    ]
+    assert read(made.bag2(tmp_path / "r", said[:2])) == (wanted, {})
+    path = made.bag2(tmp_path / "d", said)
+    assert "has word 0x9000, number 0 of it, which does not exist" in refused(path)
+    assert read(path, reading=SALVAGE)[0] == wanted
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"encoding": "evt4"}, "events in encoding 'evt4'; evt2, evt21, evt3, mono, libcaer"),
+        ({"encoding": "evt4"}, "events in encoding 'evt4'; evt2, evt21, evt3, mono, libcaer, "),
         ({"big": True}, "has big-endian events"),
     ],
 )

@@ -111,3 +111,73 @@ def mono(
         sound &= bool((now >= last) & (column < width) & (row < height))
         last = int(now)
     return sound
+
+
+@kernel
+def libcaer_size(words: UInt16Array) -> tuple[int, int]:
+    """Return how many events words of ``libcaer_cmp`` hold up to one that does not exist.
+
+    And how many words come before that.
+    """
+    n = 0
+    for i in range(len(words)):
+        kind = int(words[i]) >> 12
+        if kind > 5:
+            return n, i
+        if kind == 3:
+            n += 1
+        elif kind == 5:
+            for bit in range(8):
+                n += int(words[i]) >> bit & 1
+    return n, len(words)
+
+
+@kernel
+def libcaer(
+    words: UInt16Array,
+    base: int,
+    column: int,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+) -> int:
+    """Decode words of ``libcaer_cmp``, whose times count from base µs; return the last column.
+
+    The highest four bits of a word are its kind: 0 and 1 the high and the low 12 bits of the time,
+    2 a column, 3 an event of it (bit 11 polarity, 10 to 0 y), 4 base of vectors (as an event), 5
+    vector: bits 7 to 0 are a mask, bit k stands for an event at y + k, and the base moves on by 8.
+
+    Parameters
+    ----------
+    column
+        Of events before the first word that states one.
+    """
+    high = low = n = row = polarity = 0
+    for i in range(len(words)):
+        word = int(words[i])
+        kind, value = word >> 12, word & 0xFFF
+        if kind == 0:
+            high = value << 12
+        elif kind == 1:
+            low = value
+        elif kind == 2:
+            column = value & 0x7FF
+        elif kind == 3:
+            t[n] = base + (high | low)
+            x[n] = column
+            y[n] = value & 0x7FF
+            p[n] = value >> 11
+            n += 1
+        elif kind == 4:
+            row, polarity = value & 0x7FF, value >> 11
+        else:
+            for bit in range(8):
+                if value >> bit & 1:
+                    t[n] = base + (high | low)
+                    x[n] = column
+                    y[n] = row + bit
+                    p[n] = polarity
+                    n += 1
+            row = min(row + 8, 0x7FFF)
+    return column

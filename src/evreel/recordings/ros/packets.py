@@ -6,13 +6,15 @@ is less is cut off.
 
 An ``EventPacket`` of event_camera_msgs has bytes in an encoding that it names:
 
-=========  ========================================================================================
-evt3       words of EVT 3.0, and evt21, evt2 of EVT 2.1 and 2.0, as the camera sends them; a word
-           may depend on words of an earlier message
-mono       words of 64 bits: 32 of ns since ``time_base``, 16 of x, 15 of y, the polarity
-libcaer    an int32 of µs since ``time_base``, after 32 bits: from the second one polarity, 15 of y,
-           15 of x; times fall by 2³¹ where they wrap
-=========  ========================================================================================
+===========  ======================================================================================
+evt3         words of EVT 3.0, and evt21, evt2 of EVT 2.1 and 2.0, as the camera sends them; a word
+             may depend on words of an earlier message
+mono         words of 64 bits: 32 of ns since ``time_base``, 16 of x, 15 of y, the polarity
+libcaer      an int32 of µs since ``time_base``, after 32 bits: from the second one polarity, 15 of
+             y, 15 of x; times fall by 2³¹ where they wrap
+libcaer_cmp  words of 16 bits, with times since ``time_base`` (`evreel.kernels.ros` says what they
+             mean)
+===========  ======================================================================================
 
 evt… and mono count from when the camera was started. The stamp of a message's header is the time of
 its first event by the clock that all others have, as well as the driver can tell. So all times are
@@ -51,8 +53,6 @@ EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
 _EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
 """Encoding → its name elsewhere, and bytes of a word."""
-ENCODINGS = (*_EVT, "mono", "libcaer")
-"""Encodings of packets that can be read."""
 _UNKNOWN = -(1 << 62)
 _LIBCAER_WRAP_US = 1 << 31
 
@@ -297,6 +297,34 @@ class LibcaerDecoder(_Gathering):
         yield from self._gather(len(words), place, 0, fill)
 
 
+class LibcaerCmpDecoder(_Gathering):
+    """Decodes packets in ``libcaer_cmp``."""
+
+    _column = 0
+
+    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+        """Decode a message, as `Decoder.add` says."""
+        from evreel.kernels import ros
+
+        words = _words(found["events"], reader, 2)
+        base_us = found["time_base"] // 1_000
+        _check_near(base_us)
+        n, whole = ros.libcaer_size(words)
+        whole_columns = columns_for(n)
+        self._column = ros.libcaer(words[:whole], base_us, self._column, *whole_columns)
+
+        def fill(begin: int, size: int, columns: _Columns) -> int:
+            for column, values in zip(columns, whole_columns, strict=True):
+                column[:] = values[begin : begin + size]
+            t, x, y, _ = columns
+            self._sound &= bool(t[0] >= self._last) and in_order_and_inside(t, x, y, self._sensor)
+            return size
+
+        yield from self._gather(n, place, 0, fill)
+        if whole < len(words):
+            raise _unknown_word(words, whole)
+
+
 class EvtPacketDecoder(Decoder):
     """Decodes packets in an EVT encoding."""
 
@@ -332,10 +360,7 @@ class EvtPacketDecoder(Decoder):
         try:
             yield from self._words.decode(words, place, 0)
         except WordError as error:
-            raise FieldError(
-                f"has word {int(words[0][error.word]):#x}, number {error.word} of it, which does "
-                "not exist in its encoding"
-            ) from error
+            raise _unknown_word(words[0], error.word) from error
 
     def _moved(self, one: Piece | Triggers) -> Piece | Triggers:
         """Return events or triggers with times by the clock of all others."""
@@ -353,6 +378,13 @@ class EvtPacketDecoder(Decoder):
         return self._words.skipped()
 
 
+_OTHERS: dict[str, type[_Gathering]] = {
+    "mono": MonoDecoder,
+    "libcaer": LibcaerDecoder,
+    "libcaer_cmp": LibcaerCmpDecoder,
+}
+ENCODINGS = (*_EVT, *_OTHERS)
+"""Encodings of packets that can be read."""
 _BYTES = Many(NUMBERS["bool"], None)
 
 
@@ -400,9 +432,9 @@ def decoder_for(of: Struct, first: dict[str, Any], sensor: Sensor) -> Decoder:
         )
     if first.get("is_bigendian"):
         raise EncodingError("has big-endian events; little-endian ones can be read")
-    if encoding == "mono":
-        return MonoDecoder(sensor)
-    return LibcaerDecoder(sensor) if encoding == "libcaer" else EvtPacketDecoder(sensor, encoding)
+    if encoding in _EVT:
+        return EvtPacketDecoder(sensor, encoding)
+    return _OTHERS[encoding](sensor)
 
 
 def triggers_of(of: Struct, reader: Reader) -> Triggers:
@@ -431,6 +463,12 @@ def _words(rows: Rows, reader: Reader, size: int) -> npt.NDArray[Any]:
         raise FieldError(f"has {rows.n} bytes of events, which are words of {size} bytes")
     # Copied: kernels are compiled for aligned words.
     return np.array(np.frombuffer(reader.data, f"<u{size}", rows.n // size, rows.at))
+
+
+def _unknown_word(words: npt.NDArray[Any], word: int) -> FieldError:
+    return FieldError(
+        f"has word {int(words[word]):#x}, number {word} of it, which does not exist in its encoding"
+    )
 
 
 def _check_near(t: int) -> None:
