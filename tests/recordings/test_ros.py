@@ -443,6 +443,20 @@ def test_side_streams__are_those_of_the_cameras_namespace(tmp_path):
         assert len(side[Imu]) == 1
 
 
+@pytest.mark.parametrize("name", ["/", ""])
+def test_side_streams__of_a_camera_without_a_namespace_may_have_any(tmp_path, name):
+    said = [made.array(EVENTS, topic=f"{name}events"), made.imu(START, topic=f"{name}rig/imu")]
+    with open_recording(made.bag1(tmp_path / "r.bag", said)) as recording:
+        assert [type(batch) for batch in recording.batches()][1:] == [Imu]
+
+
+def test_bag__without_a_message_of_its_events_says_so(tmp_path):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute("DELETE FROM messages")
+    assert "has no messages of topic /dvs/events" in refused(path, UnknownFormatError)
+
+
 def test_side_streams__of_one_kind_are_the_raw_images(tmp_path):
     said = [made.image(START + 1_000, "/dvs/drawn"), made.image(START + 5_000, "/dvs/a/image_raw")]
     with open_recording(made.bag1(tmp_path / "r.bag", MESSAGES + said)) as recording:

@@ -11,8 +11,10 @@ import pytest
 from evreel import cli, steps
 from evreel.dataset.settings import EventsSettings
 from evreel.errors import UsageError
+from evreel.events import Sensor
 from evreel.files.events_store import EventsStore
 from evreel.folders import bag_of, listing_of
+from evreel.recordings import open_recording, read_events
 from support.dataset import CONFIG, build, planned, write_config, write_table
 from support.writers import ros as made
 
@@ -65,6 +67,16 @@ def test_events__takes_the_folder_of_a_bag_and_the_topic_of_a_camera(tmp_path, c
     told = capsys.readouterr().out
     assert "format    rosbag2-sqlite3" in told
     assert "events    20 (10 ON, 10 OFF)" in told
+
+
+@pytest.mark.parametrize("layout", ["metavision", "npz"])
+def test_export__takes_the_folder_of_a_bag(tmp_path, layout):
+    made.bag2(tmp_path / "ride", [made.array(ROWS)])
+    suffix = {"metavision": "hdf5", "npz": "npz"}[layout]
+    out = tmp_path / f"ride.{suffix}"
+    assert cli.main(["export", str(tmp_path / "ride"), "--layout", layout, "-o", str(out)]) == 0
+    with open_recording(out, sensor=Sensor(6, 8)) as recording:
+        assert len(read_events(recording)) == len(ROWS)
 
 
 def test_workflow__decodes_bags_and_sees_a_change_in_the_folder_of_one(tmp_path):

@@ -14,13 +14,14 @@ from evreel import __version__
 from evreel.dataset.settings import AnnotateSettings, EventsSettings
 from evreel.errors import AnnotationError, LayoutError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.folders import bag_of
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, refused, scratch_path, silent
 from evreel.provenance import canonical_json, content_sha256, sha256
 from evreel.recordings.open import FORMATS, STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
-from evreel.steps.common import LOG
+from evreel.steps.common import LOG, hashed
 from evreel.steps.events import decoding_threads, events
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _export_events(
         if value is not None:
             raise UsageError(f"{role} does not go with the layout {layout}, of events alone")
     _check_new(output, "file")
-    if source.is_dir():
+    if source.is_dir() and bag_of(source) is None:
         raise UsageError(
             f"is a folder; the layout {layout} is of one recording",
             path=source,
@@ -257,7 +258,7 @@ def _export_events(
         atomic(output, inputs=[source]) as (scratch,),
     ):
         writer = EVENT_LAYOUTS[layout]
-        digest = crew.sha256(source) if writer.noted else None
+        digest = hashed(crew, source) if writer.noted else None
 
         def note(not_held: Mapping[str, int]) -> str:
             assert digest is not None

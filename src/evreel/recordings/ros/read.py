@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -33,7 +33,6 @@ from evreel.recordings.ros.packets import Decoder, EncodingError, check_fields, 
 from evreel.recordings.ros.side import SideBatch, Topic, check_side, is_events, side_topics
 
 _EVENTS = "events"
-_AFTER_SIZE = "width"
 _LISTED = 20
 _MAGIC_BYTES = 9
 
@@ -197,19 +196,21 @@ class RosRecording(DecodedRecording):
 
     def _stated_sensor(self) -> Sensor | None:
         """Return the size that the first message of events states."""
-        for message, wanted in self._messages({_EVENTS}):
-            try:
-                found = self._reader(message, wanted).fields(wanted.of, _AFTER_SIZE)
-            except FieldError as error:
-                raise BagDamage(f"the message that begins here {error}", message.place) from error
+        with contextlib.closing(self._messages({_EVENTS})) as messages:
+            first = next(messages, None)
+        if first is None:
+            self._refuse(f"has no messages of topic {self._topic}")
+        message, wanted = first
+        try:
+            found = self._reader(message, wanted).fields(wanted.of)
             self._height, self._width = found["height"], found["width"]
-            try:
-                return Sensor.checked(self._height, self._width)
-            except EventsError as error:
-                raise BagDamage(error.problem, message.place) from error
-        return self._given or Sensor(1, 1)  # without messages, none is of use
+            return Sensor.checked(self._height, self._width)
+        except FieldError as error:
+            raise BagDamage(f"the message that begins here {error}", message.place) from error
+        except EventsError as error:
+            raise BagDamage(error.problem, message.place) from error
 
-    def _messages(self, roles: Collection[str]) -> Iterator[tuple[Message, _Wanted]]:
+    def _messages(self, roles: Collection[str]) -> Generator[tuple[Message, _Wanted], None, None]:
         """Yield the messages of some roles, with places in the whole bag."""
         for bag, base, wanted in self._files:
             numbers = {number for number, one in wanted.items() if one.role in roles}

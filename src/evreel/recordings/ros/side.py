@@ -48,8 +48,8 @@ class Topic(NamedTuple):
 
     @property
     def camera(self) -> str:
-        """The topic's namespace: its name up to the last ``/``."""
-        return self.name.rpartition("/")[0]
+        """The topic's namespace: its name up to the last ``/``, with that."""
+        return self.name[: self.name.rfind("/") + 1]
 
 
 def is_events(topic: Topic) -> bool:
@@ -81,7 +81,7 @@ def side_topics(events: Topic, topics: list[Topic]) -> dict[str, str]:
     chosen: dict[str, str] = {}
     for topic in sorted(topics, key=_preference):
         kind = kind_of(topic)
-        if kind and topic.name.startswith(f"{events.camera}/"):
+        if kind and topic.name.startswith(events.camera):
             chosen.setdefault(kind, topic.name)
     return {name: kind for kind, name in chosen.items()}
 
