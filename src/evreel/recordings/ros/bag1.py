@@ -22,6 +22,7 @@ import struct
 from collections.abc import Collection, Iterator
 
 from evreel.recordings.ros.bags import (
+    CONNECTION_LIMIT,
     MESSAGE_LIMIT,
     BagDamage,
     BagFile,
@@ -125,6 +126,8 @@ class Bag1(BagFile):
         number = int.from_bytes(_field(head, b"conn", 4, at), "little")
         if number in self.connections:
             return
+        if len(self.connections) == CONNECTION_LIMIT:
+            raise BagDamage(f"there are more than {CONNECTION_LIMIT} connections", at)
         said = _all_fields(data, at)
         self.connections[number] = Connection(
             read_text(head.get(b"topic", b""), "a topic", at),

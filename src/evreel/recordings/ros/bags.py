@@ -17,6 +17,8 @@ from evreel.system import fill_at, read_at
 
 MESSAGE_LIMIT = PACKET_LIMIT
 """Size limit of a message, and of a chunk that is compressed, bytes: 20 million events."""
+CONNECTION_LIMIT = 1 << 16
+"""Most connections of a file."""
 ZSTD_START = b"\x28\xb5\x2f\xfd"
 """First bytes of what Zstandard has compressed."""
 
