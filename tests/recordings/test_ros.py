@@ -450,6 +450,13 @@ def test_side_streams__of_a_camera_without_a_namespace_may_have_any(tmp_path, na
         assert [type(batch) for batch in recording.batches()][1:] == [Imu]
 
 
+def test_topics__of_a_camera_named_after_its_triggers_have_events(tmp_path):
+    said = [made.array(EVENTS, topic="/trigger/events"), made.time(START + 3_999, "/trigger/t")]
+    with open_recording(made.bag1(tmp_path / "r.bag", said)) as recording:
+        assert rows(recording) == WANTED
+        assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
+
+
 def test_bag__without_a_message_of_its_events_says_so(tmp_path):
     path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
     with sqlite3.connect(path) as base:

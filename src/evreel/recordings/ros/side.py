@@ -54,7 +54,8 @@ class Topic(NamedTuple):
 
 def is_events(topic: Topic) -> bool:
     """Tell whether a topic has events."""
-    return topic.type.rpartition("/")[2] in EVENT_TYPES and "trigger" not in topic.name
+    has_packets = topic.type.rpartition("/")[2] in EVENT_TYPES
+    return has_packets and "trigger" not in topic.name.rpartition("/")[2]
 
 
 def kind_of(topic: Topic) -> str | None:
@@ -62,7 +63,8 @@ def kind_of(topic: Topic) -> str | None:
     if topic.type in _KINDS:
         return _KINDS[topic.type]
     has_times = topic.type in _STAMPS or topic.type.rpartition("/")[2] in EVENT_TYPES
-    return TRIGGERS if has_times and "trigger" in topic.name else None
+    is_named = "trigger" in topic.name and not is_events(topic)
+    return TRIGGERS if has_times and is_named else None
 
 
 def side_topics(events: Topic, topics: list[Topic]) -> dict[str, str]:
