@@ -77,6 +77,7 @@ class Bag1(BagFile):
                 is_whole=True,
             )
         index = int.from_bytes(_field(fields, b"index_pos", 8, self._start), "little")
+        self._headers: dict[tuple[bytes, bytes], int] = {}
         self._n_chunks: int | None = None
         self._stop = self._size
         if index:
@@ -197,12 +198,11 @@ class Bag1(BagFile):
             last = first + _SIZE.unpack_from(data, place)[0]
             if last + 4 > stop or last - first > _HEADER_LIMIT:
                 raise BagDamage("the chunk ends in the middle of a record's header", where)
-            kind, head = _fields(bytes(data[first:last]), where)
+            number, kind, head = self._known(bytes(data[first:last]), where)
             end = last + 4 + _SIZE.unpack_from(data, last)[0]
             if end > stop:
                 raise BagDamage("the chunk ends in the middle of a record", where)
             if kind == _MESSAGE:
-                number = self._number(head, where)
                 if wanted is not None and number in wanted:
                     yield Message(number, where, data[last + 4 : end])
             elif kind == _CONNECTION:
@@ -210,6 +210,24 @@ class Bag1(BagFile):
             else:
                 raise BagDamage(f"a record of kind {kind} is in a chunk", where)
             place = end
+
+    def _known(self, header: bytes, at: int) -> tuple[int, int, dict[bytes, bytes]]:
+        """Return the connection of a message (else −1), the record's kind, and its fields.
+
+        A header that differs only by its time from one of a message before is one, too: its fields
+        are not read.
+        """
+        time = header.find(b"time=") + 5
+        key = header[:time], header[time + 8 :]
+        number = self._headers.get(key, -1)
+        if number >= 0:
+            return number, _MESSAGE, {}
+        kind, fields = _fields(header, at)
+        if kind == _MESSAGE:
+            number = self._number(fields, at)
+            if time >= 5 and len(self._headers) < CONNECTION_LIMIT:
+                self._headers[key] = number
+        return number, kind, fields
 
     def _number(self, fields: dict[bytes, bytes], at: int) -> int:
         """Return the connection of a message."""

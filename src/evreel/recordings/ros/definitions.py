@@ -126,10 +126,20 @@ class Reader:
     ----------
     data : the message.
     is_cdr : whether it is in CDR, as in ROS 2, rather than packed, as in ROS 1.
+
+    Attributes
+    ----------
+    data
+        The message.
+    at
+        The byte up to which it was read.
+    lengths
+        Of the texts and sequences so far: at which byte one is stated, and the length.
     """
 
     def __init__(self, data: memoryview, is_cdr: bool) -> None:
         self.data = data
+        self.lengths: list[tuple[int, int]] = []
         self._is_cdr = is_cdr
         self._start = self.at = 4 if is_cdr else 0
         if is_cdr and (len(data) < 4 or data[0] or data[1] != 1):
@@ -144,12 +154,13 @@ class Reader:
         """
         found = {}
         for name, kind in of.fields:
-            found[name] = self._value(kind)
+            found[name] = self.value(kind)
             if name == last:
                 break
         return found
 
-    def _value(self, kind: Kind) -> Any:
+    def value(self, kind: Kind) -> Any:
+        """Return the next value, as `fields` does."""
         if isinstance(kind, Number):
             at = self._aligned(self.at, kind)
             self._move(at + kind.size)
@@ -158,13 +169,17 @@ class Reader:
             return self.fields(kind)
         if isinstance(kind, Text):
             return self._text(kind)
-        n = self._value(_LENGTH) if kind.n is None else kind.n
-        return self._items(kind.item, n)
+        return self._items(kind.item, self._length() if kind.n is None else kind.n)
+
+    def _length(self) -> int:
+        n: int = self.value(_LENGTH)
+        self.lengths.append((self.at - _LENGTH.size, n))
+        return n
 
     def _text(self, kind: Text) -> bytes:
         if kind.is_wide:
             raise FieldError("has a text of wide characters before its data")
-        n = self._value(_LENGTH)
+        n = self._length()
         at = self.at
         self._move(at + n)
         return bytes(self.data[at : at + n]).rstrip(b"\0")
@@ -176,7 +191,7 @@ class Reader:
             if n > len(self.data):
                 raise FieldError(f"has {n} items in {len(self.data)} bytes")
             for _ in range(n):
-                self._value(item)
+                self.value(item)
             return None
         size, step = spaced
         if n:

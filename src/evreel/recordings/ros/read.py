@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
@@ -29,7 +29,14 @@ from evreel.recordings.ros.definitions import (
     check_installed,
 )
 from evreel.recordings.ros.files import files_of_bag, head_of, unpacked
-from evreel.recordings.ros.packets import Decoder, EncodingError, check_fields, decoder_for
+from evreel.recordings.ros.packets import (
+    ArrayFields,
+    Decoder,
+    EncodingError,
+    check_fields,
+    decoder_for,
+    is_array,
+)
 from evreel.recordings.ros.side import SideBatch, Topic, check_side, is_events, side_topics
 
 _EVENTS = "events"
@@ -38,11 +45,12 @@ _MAGIC_BYTES = 9
 
 
 class _Wanted(NamedTuple):
-    """A connection whose messages are read: as what, and their fields."""
+    """A connection whose messages are read: as what, their fields, and what reads these."""
 
     role: str
     of: Struct
     is_cdr: bool
+    fields: Callable[[Reader], dict[str, Any]]
 
 
 class _File(NamedTuple):
@@ -172,7 +180,9 @@ class RosRecording(DecodedRecording):
             check_fields(of) if role == _EVENTS else check_side(of, role)
         except EncodingError as error:
             self._refuse(f"topic {one.topic}, of {one.type}, {error}")
-        return _Wanted(role, of, one.is_cdr)
+        if role == _EVENTS and is_array(of):
+            return _Wanted(role, of, one.is_cdr, ArrayFields(of).read)
+        return _Wanted(role, of, one.is_cdr, lambda reader: reader.fields(of))
 
     def _chosen(self, events: list[Topic], topics: list[Topic]) -> Topic:
         """Return the topic of events that was asked for, or the only one."""
@@ -202,7 +212,7 @@ class RosRecording(DecodedRecording):
             self._refuse(f"has no messages of topic {self._topic}")
         message, wanted = first
         try:
-            found = self._reader(message, wanted).fields(wanted.of)
+            found = wanted.fields(self._reader(message, wanted))
             self._height, self._width = found["height"], found["width"]
             return Sensor.checked(self._height, self._width)
         except FieldError as error:
@@ -248,7 +258,7 @@ class RosRecording(DecodedRecording):
                     if wanted.role != _EVENTS:
                         yield from batches[wanted.role].add(wanted.of, reader)
                         continue
-                    found = reader.fields(wanted.of)
+                    found = wanted.fields(reader)
                     self._check_size(found)
                     if decoder is None:
                         decoder, of = decoder_for(wanted.of, found, self.sensor), wanted.of
