@@ -144,18 +144,22 @@ NANOSECONDS = st.one_of(st.integers(0, 10**9 - 1), st.sampled_from([0, 999, 1_00
     st.booleans(),
     st.permutations(range(5)),
     st.integers(0, 3),
+    st.integers(0, 3),
 )
-def test_stamped__is_decoded_as_by_the_plain_twin(events, signed, order, gap):
+def test_stamped__is_decoded_as_by_the_plain_twin(events, signed, order, gap, first_gap):
     forms = "HHIIB"
-    at, places = 0, [0] * 5
-    for field in order:
-        places[field] = at
-        at += struct.calcsize(forms[field])
-    step = at + gap
-    data = bytearray(step * len(events) - gap)
+    places, others = [0] * 5, [0] * 5
+    size, step = 0, gap
+    for field in order:  # the first event has a gap behind it, all others in front
+        places[field], others[field] = size, step
+        size, step = (at + struct.calcsize(forms[field]) for at in (size, step))
+    size += first_gap
+    data = bytearray(size + step * (len(events) - 1))
     for k, event in enumerate(events):
+        at = size + (k - 1) * step if k else 0
         for field, value in enumerate(event):
-            struct.pack_into(f"<{forms[field]}", data, k * step + places[field], value)
+            place = at + (others if k else places)[field]
+            struct.pack_into(f"<{forms[field]}", data, place, value)
     last = -(1 << 40)
     wanted, sound, before = [], True, last
     for x, y, s, ns, p in events:
@@ -167,9 +171,8 @@ def test_stamped__is_decoded_as_by_the_plain_twin(events, signed, order, gap):
         before = t
     columns = [np.full(len(events), 7, kind) for kind in (np.int64, np.uint16, np.uint16, np.uint8)]
     content = np.frombuffer(bytes(data), np.uint8)
-    done, is_sound = kernels.stamped(
-        content, len(events), step, np.array(places), signed, 8, 6, last, *columns
-    )
+    layout = size, step, np.array(places), np.array(others)
+    done, is_sound = kernels.stamped(content, len(events), *layout, signed, 8, 6, last, *columns)
     assert (done, is_sound) == (len(wanted), sound)
     assert list(zip(*(column[:done].tolist() for column in columns), strict=True)) == wanted
     assert content.tobytes() == bytes(data)

@@ -16,8 +16,9 @@ UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]
 UInt64Array = npt.NDArray[np.uint64]
 
-# Data (bytes) of n events, each `step` bytes after the one before; columns t (µs), x, y (px), p (0
-# or 1) of n rows or more; width, height of the sensor, px; last: timestamp before the first, µs.
+# Data (bytes) of n events, each `step` bytes after the one before, or `size` after the first;
+# columns t (µs), x, y (px), p (0 or 1) of n rows or more; width, height of the sensor, px; last:
+# timestamp before the first, µs.
 
 
 @kernel
@@ -36,7 +37,9 @@ def word_at(data: UInt8Array, at: np.uint64) -> np.uint32:
 def stamped(
     data: UInt8Array,
     n: int,
+    size: int,
     step: int,
+    first: Int64Array,
     places: Int64Array,
     signed: bool,
     width: int,
@@ -49,12 +52,14 @@ def stamped(
 ) -> tuple[int, bool]:
     """Decode events with x, y, a time in s and ns, and a polarity, in this order at five places.
 
+    The first event has them at other places, and `size` bytes.
+
     Returns how many were decoded: all, or those before one whose polarity is above 1 or whose ns
     are 10⁹ or more; and whether these are in order and inside the sensor.
     """
-    at_x, at_y, at_s = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2])
-    at_ns, at_p = np.uint64(places[3]), np.uint64(places[4])
-    begin, step_ = np.uint64(0), np.uint64(step)
+    at_x, at_y, at_s = np.uint64(first[0]), np.uint64(first[1]), np.uint64(first[2])
+    at_ns, at_p = np.uint64(first[3]), np.uint64(first[4])
+    begin, step_ = np.uint64(0), np.uint64(size)
     columns, rows = np.uint32(width), np.uint32(height)
     before_1970 = np.int64(1 << 31 if signed else 1 << 32)
     before = np.int64(last)
@@ -76,6 +81,10 @@ def stamped(
         sound &= bool((now >= before) & (column < columns) & (row < rows))
         before = now
         begin += step_
+        if i == 0:
+            at_x, at_y, at_s = np.uint64(places[0]), np.uint64(places[1]), np.uint64(places[2])
+            at_ns, at_p = np.uint64(places[3]), np.uint64(places[4])
+            step_ = np.uint64(step)
     return n, sound
 
 

@@ -67,6 +67,7 @@ class _Shape(NamedTuple):
     ----------
     lengths : of the texts and sequences before the events, as `Reader.lengths`.
     height, width, n, first : at which bytes these are, and the first event.
+    size, step : bytes of the first event, and of any other.
     """
 
     lengths: tuple[tuple[int, int], ...]
@@ -74,13 +75,16 @@ class _Shape(NamedTuple):
     width: int
     n: int
     first: int
+    size: int
+    step: int
 
 
 class ArrayFields:
     """Reads where the events of ``EventArray`` are, and the sensor's size.
 
     A message whose texts are as long as those of the one before is laid out as that: the values
-    are then read at once, in a fourth of the time of all fields.
+    are then read at once, in a fourth of the time of all fields. So it is only if the events are
+    last, because what follows would not be checked.
 
     Parameters
     ----------
@@ -109,20 +113,11 @@ class ArrayFields:
             if _UINT32.unpack_from(data, at)[0] != length:
                 return None
         (n,) = _UINT32.unpack_from(data, shape.n)
-        spaced = reader.spacing(self._item, shape.first)
-        assert spaced is not None
-        if not n or shape.first + spaced[0] + (n - 1) * spaced[1] > len(data):
+        if not n or shape.first + shape.size + (n - 1) * shape.step > len(data):
             return None
         (height,) = _UINT32.unpack_from(data, shape.height)
         (width,) = _UINT32.unpack_from(data, shape.width)
         return {"height": height, "width": width, "events": Rows(shape.first, n)}
-
-    @property
-    def _item(self) -> Struct:
-        events = self._of.kind("events")
-        assert isinstance(events, Many)
-        assert isinstance(events.item, Struct)
-        return events.item
 
     def _by_fields(self, reader: Reader) -> dict[str, Any]:
         found, places = {}, {}
@@ -133,9 +128,18 @@ class ArrayFields:
                 places[name] = reader.at - _UINT32.size
             elif name == "events":
                 rows: Rows | None = found[name]
-                if rows is not None and rows.n and len(places) == 2 and len(before) <= _FEW:
-                    self._shape = _Shape(before, **places, n=reader.lengths[-1][0], first=rows.at)
+                is_last = kind is self._of.fields[-1][1]
+                if rows is not None and rows.n and is_last and len(before) <= _FEW:
+                    self._shape = self._shape_of(reader, before, rows.at, **places)
         return found
+
+    def _shape_of(
+        self, reader: Reader, lengths: tuple[tuple[int, int], ...], at: int, height: int, width: int
+    ) -> _Shape | None:
+        events = self._of.kind("events")
+        spaced = reader.spacing(events.item, at) if isinstance(events, Many) else None
+        n_at = reader.lengths[-1][0]
+        return None if spaced is None else _Shape(lengths, height, width, n_at, at, *spaced)
 
 
 class EncodingError(Exception):
@@ -149,20 +153,21 @@ def stamp_us(stamp: dict[str, int]) -> int:
     return stamp["sec"] * 1_000_000 + stamp["nanosec"] // 1_000
 
 
-class _Run(NamedTuple):
-    """Events of a message whose fields are in the same places.
+class _Layout(NamedTuple):
+    """Where x, y, s, ns and polarity are in the first event of a message, and in any other.
+
+    In CDR, the first one may have other gaps than those after it.
 
     Parameters
     ----------
-    n : how many they are.
-    at, step : byte of the first, and bytes from one to the next.
-    places : (5,) of x, y, s, ns and polarity in each.
+    size, step : bytes of the first event, and of any other.
+    first, others : (5,), from the byte where the room of an event begins.
     """
 
-    n: int
-    at: int
+    size: int
     step: int
-    places: Int64Array
+    first: Int64Array
+    others: Int64Array
 
 
 class Decoder(ABC):
@@ -203,9 +208,9 @@ class _Gathering(Decoder):
         self._last, self._sound = _UNKNOWN, True
 
     def _gather(
-        self, n: int, place: int, before: int, fill: Callable[[int, int, _Columns], int]
+        self, n: int, place: int, fill: Callable[[int, int, _Columns], int]
     ) -> Iterator[Piece]:
-        """Take n events of a message, after some others of it.
+        """Take n events of a message.
 
         Parameters
         ----------
@@ -221,7 +226,7 @@ class _Gathering(Decoder):
         done = 0
         while done < n:
             if not self._rows:
-                self._place, self._before = place, before + done
+                self._place, self._before = place, done
             take = min(n - done, PIECE_ROWS - self._rows)
             rows = tuple(column[self._rows : self._rows + take] for column in self._columns)
             got = fill(done, take, rows)
@@ -231,7 +236,7 @@ class _Gathering(Decoder):
             done += got
             if got < take:
                 raise FieldError(
-                    f"has an event, number {before + done} of it, whose polarity is not 0 or 1, or "
+                    f"has an event, number {done} of it, whose polarity is not 0 or 1, or "
                     "whose time has 10⁹ ns or more"
                 )
             if self._rows == PIECE_ROWS:
@@ -275,47 +280,36 @@ class ArrayDecoder(_Gathering):
                 "as a bool are expected"
             )
         self._is_signed = of.kind("ts.sec") == NUMBERS["int32"]
-        self._known: dict[int, tuple[bool, int, int, Int64Array, Int64Array]] = {}
+        self._known: dict[int, _Layout] = {}
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         height, width = self._sensor
         rows: Rows = found["events"]
         data = np.frombuffer(reader.data, np.uint8)
-        before = 0
-        for run in self._runs(reader, rows):
+        size, step, first, others = self._layout(reader, rows.at)
 
-            def fill(begin: int, n: int, columns: _Columns, run: _Run = run) -> int:
-                at = run.at + begin * run.step
-                sensor = self._is_signed, width, height
-                done, sound = self._stamped(
-                    data[at:], n, run.step, run.places, *sensor, self._last, *columns
-                )
-                self._sound &= sound
-                return int(done)
+        def fill(begin: int, n: int, columns: _Columns) -> int:
+            at, layout = rows.at, (size, step, first, others)
+            if begin:
+                at, layout = at + size + (begin - 1) * step, (step, step, others, others)
+            sensor = self._is_signed, width, height
+            done, sound = self._stamped(data[at:], n, *layout, *sensor, self._last, *columns)
+            self._sound &= sound
+            return int(done)
 
-            yield from self._gather(run.n, place, before, fill)
-            before += run.n
+        yield from self._gather(rows.n, place, fill)
 
-    def _runs(self, reader: Reader, rows: Rows) -> list[_Run]:
-        """Return the events of a message by where their fields are.
-
-        In CDR, the first event may have other gaps than those after it.
-        """
-        if not rows.n:
-            return []
-        phase = rows.at % 8
+    def _layout(self, reader: Reader, at: int) -> _Layout:
+        """Return where the fields of events are that begin at a byte."""
+        phase = at % 8
         if phase not in self._known:
             spaced = reader.spacing(self._of, phase)
             assert spaced is not None
             size, step = spaced
-            first, others = (self._in_event(reader, at) for at in (phase, phase + size))
-            is_regular = size == step and np.array_equal(first, others)
-            self._known[phase] = is_regular, size, step, first, others
-        is_regular, size, step, first, others = self._known[phase]
-        if is_regular:
-            return [_Run(rows.n, rows.at, step, others)]
-        return [_Run(1, rows.at, size, first), _Run(rows.n - 1, rows.at + size, step, others)]
+            places = (self._in_event(reader, place) for place in (phase, phase + size))
+            self._known[phase] = _Layout(size, step, *places)
+        return self._known[phase]
 
     def _in_event(self, reader: Reader, at: int) -> Int64Array:
         """Return where x, y, s, ns and polarity are in an event whose room begins at a byte."""
@@ -350,7 +344,7 @@ class MonoDecoder(_Gathering):
             )
             return n
 
-        yield from self._gather(len(words), place, 0, fill)
+        yield from self._gather(len(words), place, fill)
 
 
 class LibcaerDecoder(_Gathering):
@@ -375,7 +369,7 @@ class LibcaerDecoder(_Gathering):
             self._sound &= bool(t[0] >= self._last) and in_order_and_inside(t, x, y, self._sensor)
             return n
 
-        yield from self._gather(len(words), place, 0, fill)
+        yield from self._gather(len(words), place, fill)
 
 
 class LibcaerCmpDecoder(_Gathering):
@@ -401,7 +395,7 @@ class LibcaerCmpDecoder(_Gathering):
             self._sound &= bool(t[0] >= self._last) and in_order_and_inside(t, x, y, self._sensor)
             return size
 
-        yield from self._gather(n, place, 0, fill)
+        yield from self._gather(n, place, fill)
         if whole < len(words):
             raise _unknown_word(words, whole)
 
