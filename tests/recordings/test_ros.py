@@ -205,7 +205,8 @@ def test_bags__give_what_was_written_over_messages_chunks_and_pieces(tmp_path_fa
     events = random_events(data.draw(st.integers(1, 60)), data.draw(st.integers(0, 99)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))
     said = [
-        made.array(events[a:b], SIZE) for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)
+        made.array(events[a:b], SIZE, frame="f" * data.draw(st.integers(0, 5)))
+        for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)
     ]
     folder = tmp_path_factory.mktemp("r")
     paths = [
