@@ -522,6 +522,12 @@ def nested_types() -> str:
     )
 
 
+SIZED = "std_msgs/Header header\nuint32 height\nuint32 width\n"
+EVENT = f"{'=' * 80}\nMSG: dvs_msgs/Event\n{made.EVENT}".replace(
+    "time ts", "builtin_interfaces/Time ts"
+)
+
+
 def without_definitions(path: Path) -> Path:
     with sqlite3.connect(path) as base:
         base.execute("DROP TABLE message_definitions")
@@ -548,6 +554,9 @@ def test_definitions__of_ros_and_of_events_need_not_be_in_the_bag(tmp_path, kind
         ),
         ("uint8[ events", "cannot be understood: Could not parse"),
         ("dvs_msgs/EventArray again", "is within itself, or too deep"),
+        (SIZED + "dvs_msgs/Event[] events\nuint8 events\n" + EVENT, "has a field twice"),
+        (SIZED + "dvs_msgs/Event[] events\n" + EVENT + "string x2\n", "which are not those of"),
+        (SIZED + "dvs_msgs/Event[4] events\n" + EVENT, "which are not those of events"),
         ("# " + "y" * definitions.DEFINITION_LIMIT, "has 262146 characters; 262144 are read"),
         ("uint8 x\n" * 1_100, "is longer, or more involved, than those of ROS"),
         ("uint8 x", "has fields x, which are not those of events"),
@@ -742,6 +751,16 @@ def test_sqlite__of_other_programs_is_refused(tmp_path):
         base.execute("CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, x'00' AS data")
     said = refused(tmp_path / "other.db3", CodingError)
     assert "is an SQLite file without the tables of a ROS 2 bag" in said
+
+
+def test_file__that_disappears_while_it_is_read_is_an_error_of_every_reading(tmp_path):
+    path = made.bag1(tmp_path / "r.bag", MESSAGES)
+    for reading in (Reading(), SALVAGE):
+        with open_recording(path, reading=reading) as recording:
+            path.rename(tmp_path / "elsewhere.bag")
+            with pytest.raises(RecordingError, match="cannot be read: No such file"):
+                list(recording)
+            (tmp_path / "elsewhere.bag").rename(path)
 
 
 def test_sqlite__is_left_as_it_is(tmp_path):

@@ -274,6 +274,11 @@ def _size(kind: Kind, phase: int | None) -> int | None:
     return None if after is None else first + (kind.n - 1) * after
 
 
+def has_fixed_size(kind: Kind) -> bool:
+    """Tell whether all values of a kind have as many bytes, but for gaps."""
+    return _size(kind, None) is not None
+
+
 class Definitions:
     """Message types of one bag.
 
@@ -341,8 +346,8 @@ class Definitions:
         fields = tuple(
             (field, self._kind(described, types, depth)) for field, described in types[name]
         )
-        if not fields:
-            raise self._unknown(name, "has no fields")
+        if not fields or len(dict(fields)) < len(fields):
+            raise self._unknown(name, "has no fields" if not fields else "has a field twice")
         leaves = sum(_leaves(kind) for _, kind in fields)
         if leaves > _MOST_FIELDS:
             raise self._unknown(name, f"has more than {_MOST_FIELDS} fields")

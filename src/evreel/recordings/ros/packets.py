@@ -47,6 +47,7 @@ from evreel.recordings.ros.definitions import (
     Rows,
     Struct,
     Text,
+    has_fixed_size,
 )
 from evreel.timebase import FARTHEST, Int64Array
 
@@ -128,7 +129,7 @@ class ArrayFields:
                 places[name] = reader.at - _UINT32.size
             elif name == "events":
                 rows: Rows | None = found[name]
-                is_last = kind is self._of.fields[-1][1]
+                is_last = name == self._of.fields[-1][0]
                 if rows is not None and rows.n and is_last and len(before) <= _FEW:
                     self._shape = self._shape_of(reader, before, rows.at, **places)
         return found
@@ -477,7 +478,9 @@ def check_fields(of: Struct) -> None:
 def is_array(of: Struct) -> bool:
     """Tell whether messages have events one by one."""
     events = of.kind("events")
-    return isinstance(events, Many) and events.n is None and isinstance(events.item, Struct)
+    if not isinstance(events, Many) or events.n is not None:
+        return False
+    return isinstance(events.item, Struct) and has_fixed_size(events.item)
 
 
 def _is_packet(of: Struct) -> bool:

@@ -110,6 +110,7 @@ class RosRecording(DecodedRecording):
         self._asked_topic = stream
         self._files: list[_File] = []
         self._unpacked: list[BinaryIO] = []
+        self._damaged_at: int | None = None
         try:
             super().__init__(path, sensor=sensor, reading=reading)
         except BaseException:
@@ -246,6 +247,7 @@ class RosRecording(DecodedRecording):
     def _pieces_for(
         self, start_us: int | None, stop_us: int | None, side: bool
     ) -> Iterator[Piece | Side]:
+        self._damaged_at = None
         roles = self._roles if side else {_EVENTS}
         batches = {role: SideBatch(role) for role in roles - {_EVENTS}}
         decoder: Decoder | None = None
@@ -289,12 +291,15 @@ class RosRecording(DecodedRecording):
             )
 
     def _bytes_from(self, damage: RecordingError) -> int | None:
-        found = None
+        at = self._damaged_at
+        if at is None:  # it is no damage of the bag
+            return None
+        found: int | None = None
         for bag, base, _ in self._files:
             if found is not None:
                 found += bag.bytes_from(0)
-            elif base <= self._damaged_at <= base + bag.places:
-                found = bag.bytes_from(self._damaged_at - base)
+            elif base <= at <= base + bag.places:
+                found = bag.bytes_from(at - base)
         return found
 
     def _located(self, offset: int | None) -> dict[str, Any]:
