@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from support import once
+from evreel.files import inspection
+from support import once, warm
 
 TESTS = Path(__file__).parent
 
@@ -48,6 +50,24 @@ def folder_of_what_is_made_once(tmp_path_factory):
     """The folder that several processes share: each has its own beside it."""
     own = tmp_path_factory.getbasetemp()
     once.FOLDER[:] = [(own.parent if own.name.startswith("popen-") else own) / "once"]
+
+
+class WarmPython:
+    """What `evreel.files.inspection` takes of `sys`, with a Python that has imported h5py."""
+
+    @property
+    def executable(self) -> str:
+        return str(warm.commands(only="h5py", OPENBLAS_NUM_THREADS="1") / "job")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def inspecting_takes_no_third_of_a_second():
+    """Let tests inspect HDF5 files by forks, within the same limits.
+
+    That it works where Python starts for each file is shown in `files/test_seal.py`.
+    """
+    with mock.patch.object(inspection, "sys", WarmPython()):
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,6 +100,21 @@ def test_module__is_run_from_the_folder_that_is_the_current_one(tmp_path):
     assert (ran.stdout, ran.returncode) == (own.stdout, 0)
 
 
+def test_script__of_which_the_folder_is_left_out_imports_nothing_from_there(tmp_path):
+    (tmp_path / "mine.py").touch()
+    code = "import sys\nprint('h5py' in sys.modules, sys.path, sys.argv)\nimport mine\n"
+    (tmp_path / "script.py").write_text(code)
+    ran, own = (
+        subprocess.run(
+            [python, "-P", "script.py", "x"], cwd=tmp_path, capture_output=True, text=True
+        )
+        for python in (warm.commands(only="h5py") / "job", sys.executable)
+    )
+    assert ran.stdout == own.stdout.replace("False", "True", 1) != ""
+    assert (ran.returncode, own.returncode) == (1, 1)
+    assert all("No module named 'mine'" in done.stderr for done in (ran, own))
+
+
 def test_job__that_is_neither_script_nor_module_is_a_python_of_its_own():
     code = "import sys; print('numba' in sys.modules)"
     done = subprocess.run([warm.commands() / "job", "-c", code], capture_output=True, text=True)

@@ -30,12 +30,16 @@ OURS = ("EVREEL_", "PYTHON")
 SHIMS = {
     "evreel": 'exec {client} evreel "$@"\n',
     "snakemake": 'exec {client} snakemake "$@"\n',
-    "job": 'case $1 in\n*.py | -m) exec {client} "$@" ;;\n*) exec {python} "$@" ;;\nesac\n',
+    "job": """case $1 in
+*.py | -m) exec {client} "$@" ;;
+-P) case $2 in *.py) exec {client} "$@" ;; esac ;;
+esac
+exec {python} "$@"
+""",
 }
 
 
-@functools.cache
-def commands(*before: str, fresh: bool = False, **environment: str) -> Path:
+def commands(*before: str, fresh: bool = False, only: str = "", **environment: str) -> Path:
     """Return a folder with the commands, for PATH.
 
     Parameters
@@ -44,9 +48,16 @@ def commands(*before: str, fresh: bool = False, **environment: str) -> Path:
         How the server's command begins.
     fresh
         Each command imports of evreel by itself what it needs, as a user's does.
+    only
+        The one module that the server imports instead, for small programs.
     environment
         In which the server's Python starts, beside what concerns neither evreel nor Python.
     """
+    return _commands(before, "fresh" if fresh else only, tuple(sorted(environment.items())))
+
+
+@functools.cache  # of arguments that are alike however they were given
+def _commands(before: tuple[str, ...], what: str, environment: tuple[tuple[str, str], ...]) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     python, place = sys.executable, folder / "door"
     client = shlex.join([python, "-I", "-S", str(HERE / "client.py"), str(place)])
@@ -61,12 +72,12 @@ def commands(*before: str, fresh: bool = False, **environment: str) -> Path:
         server = subprocess.Popen(
             [
                 *(*before, python, "-P", "-s", HERE / "server.py", str(door.fileno())),
-                *(folder / "job", *(["fresh"] if fresh else [])),
+                *(folder / "job", what),
             ],
             stdin=subprocess.PIPE,
             pass_fds=[door.fileno()],
             env={key: os.environ[key] for key in os.environ if not key.startswith(OURS)}
-            | environment,
+            | dict(environment),
         )
 
     def end(starter: int) -> None:

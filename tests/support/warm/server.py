@@ -63,11 +63,15 @@ def run(request: Request, streams: list[int], job: str) -> NoReturn:
         os.dup2(stream, number)
         os.close(stream)
     (name, *arguments), folder, environment = request
+    isolated = name == "-P"  # nothing is imported from the script's folder
+    if isolated:
+        name, *arguments = arguments
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     added = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     first = {"-m": [Path.cwd()], "evreel": [], "snakemake": []}.get(name, [Path(name).parent])
+    first = [] if isolated else first
     sys.path[:] = [*(str(Path(entry).absolute()) for entry in [*first, *added]), *PATH]
     sys.argv = [name, *arguments]
     status = 1
@@ -150,5 +154,9 @@ def serve(door: socket.socket, job: str) -> None:
 
 
 if __name__ == "__main__":
-    load(fresh=sys.argv[3:] == ["fresh"])
+    what = sys.argv[3]
+    if what in ("", "fresh"):
+        load(fresh=what == "fresh")
+    else:
+        importlib.import_module(what)
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
