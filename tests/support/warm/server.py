@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NoReturn
 
 import evreel
@@ -36,10 +37,11 @@ OF_OTHERS = (
 """What commands and jobs import of others, also where they do so only when they need it."""
 
 
-def load(fresh: bool) -> None:
+def load(fresh: bool, job: str) -> None:
     """Import Snakemake and the package, and set numba up, as commands would by themselves.
 
-    If they are to be `fresh`, forget the package: what stays is what it imports of others.
+    They inspect HDF5 files by `job`, too. If they are to be `fresh`, forget the package: what stays
+    is what it imports of others.
     """
     modules = [found.name for found in pkgutil.walk_packages(evreel.__path__, "evreel.")]
     for name in (*OF_OTHERS, *modules):
@@ -50,6 +52,7 @@ def load(fresh: bool) -> None:
 
     cpu_target.typing_context.refresh()
     cpu_target.target_context.refresh()
+    sys.modules["evreel.files.inspection"].sys = SimpleNamespace(executable=job)
     if fresh:
         for name in [name for name in sys.modules if name.partition(".")[0] == "evreel"]:
             del sys.modules[name]
@@ -156,7 +159,7 @@ def serve(door: socket.socket, job: str) -> None:
 if __name__ == "__main__":
     what = sys.argv[3]
     if what in ("", "fresh"):
-        load(fresh=what == "fresh")
+        load(what == "fresh", sys.argv[2])
     else:
         importlib.import_module(what)
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
