@@ -19,7 +19,7 @@ from evreel.files.events_store import EventsStore
 from evreel.recordings import open_recording
 from evreel.recordings.aedat4 import Aedat4Writer
 from evreel.recordings.aedat4.packets import EVENT, MAGIC
-from evreel.recordings.hdf5 import read as foreign_hdf5
+from evreel.recordings.hdf5 import data_sets as foreign_hdf5
 from evreel.recordings.open import Reading
 from evreel.recordings.survey import DAMAGED_ROWS, Survey
 from recordings.rows import read

@@ -13,7 +13,8 @@ from evreel.errors import RecordingError, UnknownFormatError
 from evreel.events import Events, Sensor, Triggers
 from evreel.files import inspection, probe
 from evreel.recordings import event_chunks, open_recording
-from evreel.recordings.hdf5 import chunks, read
+from evreel.recordings.hdf5 import chunks, data_sets
+from evreel.recordings.hdf5.open import NAMES
 from evreel.recordings.open import STRICT, Reading
 from recordings.rows import read as read_rows
 from recordings.rows import refused as refused_file
@@ -167,7 +168,7 @@ def test_blosc__with_a_codec_that_is_not_undone_names_it(tmp_path, codec):
     rows = [(0, 0, 0, 0)] * 2_000
     path = made.dsec(tmp_path / "e.h5", rows, chunks=(2_000,), **filters)
     if codec == "snappy":  # hdf5plugin cannot write it: mark the first chunk as such
-        look = read.look(path)
+        look = data_sets.look(path, *NAMES)
         content = bytearray(path.read_bytes())
         at = look.tables["events/t"][0, 1] + 2
         content[at] = content[at] & 0x1F | 2 << 5
@@ -180,7 +181,7 @@ def test_damage__of_a_chunk_is_reported_with_its_byte_and_salvaged_up_to_it(tmp_
     rows = list(zip(*(getattr(events, name).tolist() for name in "txyp"), strict=True))
     options = dict(hdf5plugin.Blosc(cname="zstd", shuffle=1), chunks=(1_000,))
     path = made.dsec(tmp_path / "e.h5", rows, 0, **options)
-    _, at, size, _ = read.look(path).tables["events/x"][205].tolist()
+    _, at, size, _ = data_sets.look(path, *NAMES).tables["events/x"][205].tolist()
     content = bytearray(path.read_bytes())
     content[at + 30 : at + size] = bytes(size - 30)
     path.write_bytes(content)
@@ -240,7 +241,7 @@ def test_columns__stored_in_their_headers_are_read(tmp_path):
 
 
 def test_chunks__that_are_too_large_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(data_sets, "CHUNK_BYTES", 1000)
     path = made.dsec(tmp_path / "e.h5", ROWS * 100, chunks=(400,), compression="gzip")
     assert "chunks of 400 rows" in refused(path, kind=UnknownFormatError)
 

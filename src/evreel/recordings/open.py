@@ -212,7 +212,7 @@ FORMATS = (
     ),
     Format(b"", ".bin", "aer40", "Aer40Recording", _40_BIT, ("aer40",)),
     Format(
-        *(b"\x89HDF\r\n\x1a\n", "", "hdf5.read", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
+        *(b"\x89HDF\r\n\x1a\n", "", "hdf5.open", "open_foreign", _HDF5, _COLUMNS, "hdf5"),
         threaded=True,
         declared=True,
     ),

@@ -19,7 +19,8 @@ import numpy as np
 
 from evreel.events import Sensor
 from evreel.files import inspection
-from evreel.recordings.hdf5 import read as foreign_hdf5
+from evreel.recordings.hdf5 import data_sets as foreign_hdf5
+from evreel.recordings.hdf5.open import NAMES
 from evreel.recordings.open import Reading, Recording
 from support.fuzz.damage import Original, damaged
 from support.writers import columns as made
@@ -88,7 +89,7 @@ def hdf5_files(folder: Path) -> list[Chunks]:
             made.metavision(path, rows, triggers, "48x40", **options)
         else:
             made.dsec(path, rows, 10**9, (48, 40) if k % 4 else None, **options)
-        files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
+        files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path, *NAMES)))
     declared = "t[us] = e[0], x = e[1], y = e[2], p = e[3]"
     for k, wide in enumerate((4, 3, 1)):
         options = {"chunks": (64, wide), "compression": ("lzf", "gzip")[k % 2]}
@@ -99,7 +100,7 @@ def hdf5_files(folder: Path) -> list[Chunks]:
         files.append(Chunks(path.read_bytes(), columns=declared, seen=seen))
     for k, skipped in enumerate(((), {1})):
         path = ecf.metavision(folder / f"ecf{k}.h5", rows, triggers, "48x40", skipped=skipped)
-        files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path)))
+        files.append(Chunks(path.read_bytes(), seen=foreign_hdf5.look(path, *NAMES)))
     return files
 
 

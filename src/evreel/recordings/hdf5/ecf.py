@@ -25,14 +25,8 @@ from evreel.files.filters import ECF
 from evreel.files.inspection import MAGIC
 from evreel.recordings.columns import Fault
 from evreel.recordings.decoded import PIECE_ROWS, in_order_and_inside
-from evreel.recordings.hdf5.read import (
-    CHUNK_BYTES,
-    WHOLE_AGAIN,
-    Chunk,
-    Column,
-    Hdf5RecordsRecording,
-    Look,
-)
+from evreel.recordings.hdf5.data_sets import CHUNK_BYTES, WHOLE_AGAIN, Chunk, Column, Look
+from evreel.recordings.hdf5.read import Hdf5RecordsRecording
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
 from evreel.recordings.prefetch import Prefetch, default_threads
@@ -256,7 +250,7 @@ class EcfRecording(Hdf5RecordsRecording):
         stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
-        looked: Look | None = None,
+        looked: Look,
         threads: int | None = None,
     ) -> None:
         if threads is not None and threads < 1:
