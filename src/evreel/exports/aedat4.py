@@ -15,7 +15,14 @@ import numpy as np
 
 from evreel.errors import EventsError, RecordingError
 from evreel.events import Batch, Imu, Triggers
-from evreel.exports.one_file import NO_EDGES, check_size, check_start, counted, events_of
+from evreel.exports.one_file import (
+    NO_EDGES,
+    check_size,
+    check_times,
+    counted,
+    events_of,
+    since_0,
+)
 from evreel.files.events_store import EventsStore
 from evreel.outputs import Progress, silent
 from evreel.recordings.aedat4 import Aedat4Writer
@@ -44,11 +51,10 @@ def write_aedat4(
     Raises
     ------
     RecordingError
-        If the sensor has more than 32,768 rows or columns, a time is before 0, or more than a day
-        passes between two events, which readers take for a reset of the clock.
+        If the sensor has more than 32,768 rows or columns, an event is before 0, or more than a
+        day passes between two events, which readers take for a reset of the clock.
     """
     check_size(recording, SENSOR_LIMIT, _WHOSE)
-    check_start(recording, _WHOSE)
     lost: Counter[str] = Counter()
     source = recording.source_format if isinstance(recording, EventsStore) else recording.format
     n = 0
@@ -65,9 +71,13 @@ def write_aedat4(
                 writer.write(batch)
 
         def mark(batch: Triggers) -> None:
-            write(_typed(batch, source == _FORMAT, lost))
+            write(_typed(since_0(batch, recording, lost), source == _FORMAT, lost))
 
-        for events in events_of(recording, lost, {Triggers: mark, Imu: write}):
+        def sample(batch: Imu) -> None:
+            write(since_0(batch, recording, lost))
+
+        for events in events_of(recording, lost, {Triggers: mark, Imu: sample}):
+            check_times(events, recording, _WHOSE)
             write(events)
             n += len(events)
             progress(n, None)

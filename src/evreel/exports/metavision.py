@@ -24,11 +24,12 @@ from evreel.exports.one_file import (
     NO_EDGES,
     Note,
     check_size,
-    check_start,
+    check_times,
     counted,
     events_of,
     made_of_parts,
     new_column,
+    since_0,
     write_note,
 )
 from evreel.files import hdf5
@@ -71,13 +72,12 @@ def write_metavision(
     Raises
     ------
     RecordingError
-        If the sensor has more than 2,048 rows or columns, a time is before 0, or the index would
-        have more than `MOST_ENTRIES`.
+        If the sensor has more than 2,048 rows or columns, an event is before 0, or the index
+        would have more than `MOST_ENTRIES`.
     """
     from evreel.kernels import ecf
 
     check_size(recording, ecf.MOST_PIXELS, _WHOSE)
-    check_start(recording, _WHOSE)
     height, width = recording.sensor
     lost: Counter[str] = Counter()
     with hdf5.new_file(path, libver=("earliest", "v110"), track_order=False) as file:
@@ -97,6 +97,7 @@ def write_metavision(
         index = _Index(indexes, recording)
 
         def mark(batch: Triggers) -> None:
+            batch = since_0(batch, recording, lost)
             edges = batch.edge >= 0
             lost[NO_EDGES] += int(np.count_nonzero(~edges))
             hdf5.append(triggers, _marks(batch, edges, recording.t_offset))
@@ -128,6 +129,7 @@ def _encoded(events: Events, recording: Recording) -> list[bytes]:
     """Return the chunks of events."""
     from evreel.kernels import ecf
 
+    check_times(events, recording, _WHOSE)
     t = events.t + recording.t_offset
     least, per_event = _ROOM
     out = np.empty(least + per_event * CHUNK_ROWS, np.uint8)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import h5py
@@ -25,13 +26,13 @@ import numpy as np
 
 from evreel.errors import RecordingError
 from evreel.events import Batch, Events, FrameTimes, Imu, Triggers, in_parts
-from evreel.files.events_store import EventsStore
 from evreel.outputs import Progress
 from evreel.recordings.open import Recording
 from evreel.threads import Crew
 
 Note = Callable[[Mapping[str, int]], str]
 Made = TypeVar("Made")
+Side = TypeVar("Side", Triggers, Imu)
 
 NOTE = "evreel_export"
 """The root attribute of an HDF5 file that says what it was made from."""
@@ -62,8 +63,6 @@ def events_of(
     keep
         Kind of side stream → function that takes a batch of it, on the times of the recording.
     """
-    if isinstance(recording, EventsStore):
-        lost[_PARTS] += len(recording.members)
     keep = keep or {}
     for batch in recording.batches():
         if isinstance(batch, Events):
@@ -72,6 +71,7 @@ def events_of(
             keep[type(batch)](batch)
         else:
             lost[_SIDES[type(batch)]] += len(batch)
+    lost[_PARTS] += len(getattr(recording, "members", ()))  # of a recording, known after the pass
 
 
 def made_of_parts(
@@ -116,20 +116,31 @@ def check_size(recording: Recording, most: int, whose: str) -> None:
         )
 
 
-def check_start(recording: Recording, whose: str) -> None:
-    """Raise if a recording begins before 0 on its own clock; `whose` as in `check_size`.
+def check_times(events: Events, recording: Recording, whose: str) -> None:
+    """Raise if events begin before 0 on a recording's own clock; `whose` as in `check_size`.
 
     Raises
     ------
     RecordingError
-        If it does.
+        If they do.
     """
-    if recording.t_offset < 0:
+    if len(events) and events.t[0] + recording.t_offset < 0:
         raise RecordingError(
-            f"begins at t={recording.t_offset} µs; {whose} hold no times before 0",
+            f"begins at t={events.t[0] + recording.t_offset} µs; {whose} hold no times before 0",
             path=recording.path,
-            hint="Decode it to an events store whose times count from its first event.",
+            hint="Export it as dsec, csv or npz, which do; or only what is from 0 on, which evreel "
+            f"events --start-us {-recording.t_offset} makes.",
         )
+
+
+def since_0(batch: Side, recording: Recording, lost: Counter[str]) -> Side:
+    """Return the samples of a side stream from 0 on, by a recording's own clock; count the rest."""
+    kept = batch.t >= -recording.t_offset
+    if kept.all():
+        return batch
+    lost[f"{_SIDES[type(batch)]} before time 0"] += int(np.count_nonzero(~kept))
+    columns = {field.name: getattr(batch, field.name)[kept] for field in fields(batch)}
+    return type(batch)(**columns)
 
 
 def new_column(
