@@ -21,6 +21,7 @@ from evreel.events import Events, Sensor
 from evreel.exports import rvt
 from evreel.exports.rvt_labels import RVT_DTYPE
 from evreel.publish.build import build
+from evreel.recordings.open import Reading
 from evreel.release.manifest import PlanEntry
 from evreel.representations import StackedHistogram, tensor
 from evreel.windows import Windows
@@ -250,8 +251,8 @@ def test_recordings__as_rvt_has_them_are_decoded_with_named_repairs(tmp_path):
     (tmp_path / "in/train").mkdir(parents=True)
     columns.dsec(tmp_path / "in/train/a_td.dat.h5", rows, None, None, columns.RVT)
     np.save(tmp_path / "in/train/a_bbox.npy", boxes_at(250_000, 500_000))
-    rules = replace(GEN1, on_disorder="clamp")
-    steps.export(tmp_path / "in", tmp_path / "out", "rvt", rvt=rules)
+    clamping = Reading(on_disorder="clamp")
+    steps.export(tmp_path / "in", tmp_path / "out", "rvt", rvt=GEN1, reading=clamping)
     running = np.maximum.accumulate(t)
     clamped = Events(running, events.x, events.y, events.p, SENSOR)
     frames = "train/a/event_representations_v2/stacked_histogram_dt=50_nbins=10"
@@ -262,6 +263,21 @@ def test_recordings__as_rvt_has_them_are_decoded_with_named_repairs(tmp_path):
         assert (frame == histogram(*columns_, shape=SENSOR)).all()
     repairs = told(tmp_path / "out")["recordings"]["train/a"]["repairs"]
     assert repairs["clamped_events"] == np.count_nonzero(running != t)
+
+
+def test_recording__of_declared_columns_is_read_as_they_say(tmp_path):
+    events = events_of(500)
+    np.savez(tmp_path / "a.npz", stamp=events.t * 1_000, x=events.x, y=events.y, p=events.p)
+    np.savez(tmp_path / "b.npz", t=events.t, x=events.x, y=events.y, p=events.p)
+    np.save(tmp_path / "boxes.npy", boxes_at(250_000, 500_000))
+    declared = {"reading": Reading(columns="t[ns] = stamp, x = x, y = y, p = p")}
+    trees = []
+    for name, more in (("a", declared), ("b", {})):
+        boxed = {"boxes": tmp_path / "boxes.npy", "name": "park", "rvt": GEN1}
+        steps.export(tmp_path / f"{name}.npz", tmp_path / name, "rvt", **boxed, **more)
+        trees.append(read_tree(tmp_path / name))
+    assert trees[0]
+    assert differences(*trees) == []
 
 
 def test_tree__has_the_same_bytes_whenever_it_is_made(tmp_path):
@@ -459,7 +475,8 @@ def test_recordings__of_several_clocks_are_left_out(tmp_path):
     (source / "val/park.h5").unlink()
     columns.dsec(source / "val/park_td.h5", rows, None, (304, 240), columns.RVT)
     with pytest.raises(AnnotationError, match="of several parts, each with a clock of its own"):
-        steps.export(source, tmp_path / "out", "rvt", rvt=replace(GEN1, on_reset="split"))
+        splitting = Reading(on_reset="split")
+        steps.export(source, tmp_path / "out", "rvt", rvt=GEN1, reading=splitting)
 
 
 def test_options__that_do_not_go_together_are_refused(tmp_path):
@@ -473,7 +490,11 @@ def test_options__that_do_not_go_together_are_refused(tmp_path):
         ({"layout": "rvt", "rvt": GEN1, "clock": store}, "clock does not go with a recording"),
         ({"layout": "rvt", "rvt": GEN1, "boxes": boxes}, "is a folder"),
         ({"layout": "rvt", "rvt": GEN1, "name": "a"}, "several recordings"),
-        ({"layout": "rvt", "rvt": replace(GEN1, on_stray="drop")}, "is a store; options"),
+        (
+            {"layout": "rvt", "rvt": GEN1, "reading": Reading(on_stray="drop")},
+            "is a store; on-stray is for",
+        ),
+        ({"layout": "coco", "stream": 1}, "stream is for reading a recording"),
     ):
         with pytest.raises(UsageError, match=words):
             steps.export(source, tmp_path / "out", **more)

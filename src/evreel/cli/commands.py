@@ -848,6 +848,9 @@ def align(options: Options) -> int:
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
     option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
     SENSOR,
+    STREAM,
+    columns("format"),
+    settings("Reading"),
     THREADS,
     settings("RvtSettings"),
 )
@@ -864,8 +867,9 @@ def export(options: Options) -> int:
             options.layout,
             **_given(
                 *(options, "clock", "store", "pictures", "boxes", "labels", "name", "task"),
-                *("sensor", "threads"),
+                *("sensor", "stream", "format", "threads"),
             ),
+            reading=settings_from(steps.Reading, options),
             outlines=options.outlines,
             rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,
             progress=progress,

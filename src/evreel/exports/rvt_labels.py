@@ -21,8 +21,7 @@ import numpy.typing as npt
 
 from evreel.errors import AnnotationError, UsageError
 from evreel.events import Sensor
-from evreel.recordings.open import Reading
-from evreel.settings import Place, optional, setting
+from evreel.settings import Place, Settings, optional, setting
 from evreel.timebase import Int64Array
 from evreel.windows import MOST_WINDOWS
 
@@ -94,7 +93,7 @@ FILTERS: Mapping[str, Filter] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class RvtSettings(Reading):
+class RvtSettings(Settings):
     """RVT's preprocessing: labels, windows and frames. Defaults are those of its script."""
 
     filter: Literal["gen1", "gen4"] | None = optional(

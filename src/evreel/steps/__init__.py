@@ -26,6 +26,7 @@ from evreel.dataset.settings import (
     VideoSettings,
 )
 from evreel.exports.rvt_labels import RvtSettings
+from evreel.recordings.open import Reading
 from evreel.release.shards import ShardSettings
 from evreel.shares import Share
 from evreel.steps.acquire import acquire
@@ -90,6 +91,7 @@ __all__ = [
     "PreviewSettings",
     "PublishSettings",
     "QaSettings",
+    "Reading",
     "RegularWindows",
     "ReleaseSection",
     "ReleaseSettings",

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from evreel import __version__
 from evreel.dataset.settings import AnnotateSettings, EventsSettings
 from evreel.errors import AnnotationError, LayoutError, RecordingError, UsageError
 from evreel.exports.rvt_labels import RvtSettings
-from evreel.folders import bag_of
+from evreel.folders import bag_of, folder_of
 from evreel.layout import BOXES_SUFFIX
 from evreel.outputs import Progress, atomic, refused, scratch_path, silent
 from evreel.provenance import canonical_json, content_sha256, sha256
 from evreel.recordings.open import FORMATS, STRICT, Reading
 from evreel.samples.splits import SPLITS
 from evreel.steps.annotate import read_annotations
-from evreel.steps.common import LOG, hashed
+from evreel.steps.common import LOG, hashed, named
 from evreel.steps.events import decoding_threads, events
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def export(
     outlines: bool = False,
     rvt: RvtSettings | None = None,
     sensor: str | None = None,
+    stream: int | str | None = None,
+    format: str | None = None,  # noqa: A002
+    reading: Reading = STRICT,
     threads: int | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
@@ -90,9 +93,12 @@ def export(
         Write outlines instead of boxes, for segmentation; ``yolo`` only.
     rvt
         What ``rvt`` writes; it must be given for it.
-    sensor
-        Size of recordings that do not state it, as ``WIDTHxHEIGHT`` px; for ``rvt`` and layouts of
-        events. For ``rvt``, None takes that of the data set whose rules are applied.
+    sensor, stream, format, reading
+        How recordings are read, as `evreel.steps.events` takes it: the size of those that do not
+        state it, as ``WIDTHxHEIGHT`` px; which event stream, of several; the format, if the
+        content does not show it; where the columns are, and how events and files that break a rule
+        are handled. For ``rvt`` and layouts of events. For ``rvt``, None as size takes that of the
+        data set whose rules are applied.
     threads
         How many write a layout of events; None: one per core. Bytes do not depend on it.
     progress
@@ -101,7 +107,8 @@ def export(
     Returns
     -------
     What the layout cannot hold: sentence → how often. ``export.json`` in a folder has it too, and a
-    file with the events of a recording, if it has room for it.
+    file with the events of a recording, if it has room for it. Such a file also says how the
+    recording was read, and what of it was changed or left out by that; so does the log.
 
     Raises
     ------
@@ -114,11 +121,15 @@ def export(
     from evreel.exports.layouts import EVENT_LAYOUTS, LAYOUTS, usable
 
     source, output = Path(source), Path(output)
+    how = _How(sensor, stream, format, reading)
     if layout in EVENT_LAYOUTS:
         beside: dict[str, object] = {"clock": clock, "store": store, "pictures": pictures}
         beside |= {"boxes": boxes, "labels": labels, "name": name, "task": task, "rvt": rvt}
         beside["outlines"] = outlines or None
-        return _export_events(source, output, layout, sensor, threads, progress, **beside)
+        for role, value in beside.items():
+            if value is not None:
+                raise UsageError(f"{role} does not go with the layout {layout}, of events alone")
+        return _export_events(source, output, layout, how, threads, progress)
     if layout not in LAYOUTS:
         known = ", ".join((*LAYOUTS, *EVENT_LAYOUTS))
         raise UsageError(f"layout {layout!r} is not one of {known}")
@@ -127,8 +138,12 @@ def export(
     of_boxes = LAYOUTS[layout].of_boxes
     if threads is not None:
         raise UsageError(f"threads go with {', '.join(EVENT_LAYOUTS)} alone, not with {layout}")
-    if not of_boxes and (rvt is not None or sensor is not None):
+    if not of_boxes and rvt is not None:
         raise UsageError(f"settings of the layout rvt do not go with {layout}")
+    if not of_boxes and how.given:
+        raise UsageError(
+            f"{how.given} is for reading a recording; the layout {layout} is not of one"
+        )
     if of_boxes and (rvt is None or rvt.filter is None):
         raise UsageError(
             "the layout rvt needs a filter", hint="Give --filter gen1 or --filter gen4."
@@ -141,6 +156,8 @@ def export(
     if rvt is not None and (boxes is not None or _is_of_splits(source)):
         given = {"clock": clock, "store": store, "pictures": pictures, "labels": labels}
         _check_alone(source, **given, task=task)
+        if boxes is not None and _is_several(source, how):
+            raise UsageError("is a folder; --boxes are of one recording", path=source)
         items, inputs = _of_recordings(source, boxes, name, rvt.boxes_clock)
         n_without = _n_without_boxes(source, items) if boxes is None else 0
     else:
@@ -182,7 +199,7 @@ def export(
         more: dict[str, Any] = {"outlines": True} if outlines else {}
         if rvt is not None:
             more = {"settings": rvt, "remarks": remarks, "progress": progress}
-            decoded = _decoded(chosen, output, rvt, sensor, remarks)
+            decoded = _decoded(chosen, output, rvt, how, remarks)
             lost.update(LAYOUTS[layout].write(decoded, scratch, **more))
         else:
             lost.update(LAYOUTS[layout].write(chosen, scratch, **more))
@@ -224,55 +241,116 @@ def _check_new(output: Path, kind: str) -> None:
         )
 
 
+class _How(NamedTuple):
+    """How recordings are read: what `export` takes by these names."""
+
+    sensor: str | None
+    stream: int | str | None
+    format: str | None
+    reading: Reading
+
+    @property
+    def given(self) -> str:
+        """Names of what is given, as options are called; empty if nothing is."""
+        return ", ".join(self.plain()).replace("_", "-")
+
+    def plain(self) -> dict[str, Any]:
+        """Return what is given as JSON values, name → value."""
+        said = {name: value for name, value in self._asdict().items() if value is not None}
+        strict = STRICT.plain()
+        own = said.pop("reading").plain()
+        return said | {name: value for name, value in own.items() if value != strict.get(name)}
+
+    def check_store(self, path: Path) -> None:
+        """Raise `UsageError` of a store if there are options for decoding."""
+        given = self._replace(sensor=None, format=None).given
+        if given:
+            raise UsageError(
+                f"is a store; {given} is for recordings that are still to be decoded",
+                path=path,
+                hint="Leave it out, or give the recording itself.",
+            )
+
+
 def _export_events(
-    source: Path,
-    output: Path,
-    layout: str,
-    sensor: str | None,
-    threads: int | None,
-    progress: Progress,
-    **given: object,
+    source: Path, output: Path, layout: str, how: _How, threads: int | None, progress: Progress
 ) -> dict[str, int]:
     """Write the events of a recording or store in a layout of one file."""
     from evreel.events import Sensor
     from evreel.exports.layouts import EVENT_LAYOUTS
+    from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
     from evreel.threads import Crew, checked_threads
 
-    for role, value in given.items():
-        if value is not None:
-            raise UsageError(f"{role} does not go with the layout {layout}, of events alone")
     _check_new(output, "file")
-    if source.is_dir() and bag_of(source) is None:
+    if _is_several(source, how):
         raise UsageError(
             f"is a folder; the layout {layout} is of one recording",
             path=source,
-            hint="Give a recording or an events store. A release has stores in events/.",
+            hint="Give a recording or an events store. A release has stores in events/. If its npy "
+            "files are the columns of one recording, say which: --columns.",
         )
-    size = None if sensor is None else Sensor.parse(sensor)
+    size = None if how.sensor is None else Sensor.parse(how.sensor)
     threads = checked_threads(threads)
     decoding = decoding_threads(threads)
     with (
-        open_recording(source, sensor=size, threads=decoding) as recording,
+        open_recording(
+            source,
+            stream=how.stream,
+            sensor=size,
+            format=how.format,
+            reading=how.reading,
+            threads=decoding,
+        ) as recording,
         Crew(threads - decoding + 1) as crew,
         atomic(output, inputs=[source]) as (scratch,),
     ):
+        if isinstance(recording, EventsStore):
+            how.check_store(source)
         writer = EVENT_LAYOUTS[layout]
         digest = hashed(crew, source) if writer.noted else None
 
         def note(not_held: Mapping[str, int]) -> str:
             assert digest is not None
-            inputs = {"source": digest.result()}
-            return canonical_json(_record(layout, inputs=inputs, not_held=not_held))
+            record = _record(
+                layout,
+                inputs={"source": digest.result()},
+                parameters=how.plain(),
+                repairs=dict(recording.repairs),
+                not_held=not_held,
+            )
+            return canonical_json(record)
+
+        n = 0
+
+        def counting(done: int, total: int | None) -> None:
+            nonlocal n
+            n = done
+            progress(done, total)
 
         more = {"note": note} if writer.noted else {}
         try:
-            lost = dict(writer.write(recording, scratch, crew=crew, progress=progress, **more))
+            lost = dict(writer.write(recording, scratch, crew=crew, progress=counting, **more))
         except OSError as error:
             raise refused(output, error) from error
+        repairs = dict(recording.repairs)
+        if not n and any(repairs.values()):
+            raise RecordingError(
+                f"no events are left{named(repairs)}",
+                path=source,
+                hint="Copy or download it again if it is damaged; else check the on_… options.",
+            )
+    if any(repairs.values()):
+        LOG.info("%s: changed or left out%s", source.name, named(repairs))
     for what, n in lost.items():
         LOG.warning("%s: does not hold: %d %s", output.name, n, what)
     return lost
+
+
+def _is_several(source: Path, how: _How) -> bool:
+    """Return whether a source is a folder that is not read as one recording."""
+    is_one = how.reading.columns is not None or bag_of(source) is not None
+    return not is_one and folder_of(source) is not None
 
 
 def _items(
@@ -330,8 +408,6 @@ def _of_recordings(
 ) -> tuple[list[Exported], dict[str, str]]:
     """Return recordings with the boxes beside them, and the digests of the boxes."""
     if boxes is not None:
-        if source.is_dir():
-            raise UsageError("is a folder; --boxes are of one recording", path=source)
         item = _of_recording_with(name or _stem(source), "train", source, Path(boxes), boxes_clock)
         return [item], {"boxes": sha256(boxes)}
     if name is not None:
@@ -434,36 +510,34 @@ def _decoded(
     items: Sequence[Exported],
     output: Path,
     settings: RvtSettings,
-    sensor: str | None,
+    how: _How,
     remarks: Counter[str],
 ) -> Iterator[Exported]:
     """Yield recordings with a store each, decoded temporarily where there is none yet."""
     from evreel.files.events_store import EventsStore
     from evreel.recordings.open import open_recording
 
-    reading = settings.part(Reading)
+    columns = Reading(columns=how.reading.columns)
     for item in items:
         assert item.store is not None
-        size = sensor
+        size = how.sensor
         try:
-            with open_recording(item.store) as opened:
+            with open_recording(
+                item.store, stream=how.stream, format=how.format, reading=columns
+            ) as opened:
                 is_store = isinstance(opened, EventsStore)
         except RecordingError:
             is_store = False
-            if sensor is None:
+            if size is None:
                 size = "{1}x{0}".format(*settings.rules.sensor)
                 remarks[f"recordings that do not state their size, taken as {size} px"] += 1
-        if is_store and reading != STRICT:
-            raise UsageError(
-                "is a store; options of reading are for recordings that are still to be decoded",
-                path=item.store,
-                hint="Leave out the on_… options.",
-            )
         if is_store:
+            how.check_store(item.store)
             yield item
             continue
         with scratch_path(output.with_name(f"{item.id}.h5")) as store:
-            events(item.store, store, EventsSettings(**reading.plain()), sensor=size)
+            wanted = EventsSettings(**how.reading.plain(), stream=how.stream)
+            events(item.store, store, wanted, sensor=size, format=how.format)
             yield replace(item, store=store)
 
 
