@@ -171,7 +171,7 @@ def test_store__takes_no_options_of_reading(tmp_path):
     source = store_of(tmp_path / "s.h5", random_events(9))
     for how, words in (
         ({"reading": steps.Reading(on_stray="drop")}, "is a store; on-stray is for recordings"),
-        ({"reading": steps.Reading(columns="m3ed")}, "is a store; columns is for recordings"),
+        ({"reading": steps.Reading(columns="m3ed")}, "is an events store, whose columns are known"),
         ({"stream": 0}, "has only one stream"),
     ):
         with pytest.raises(UsageError, match=words):
