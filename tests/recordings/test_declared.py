@@ -10,6 +10,8 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from evreel import steps
+from evreel.dataset.settings import EventsSettings
 from evreel.errors import ParameterError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
 from evreel.files import inspection, probe
@@ -447,6 +449,17 @@ def test_folder__without_the_declared_files_is_listed(tmp_path):
     np.save(tmp_path / "f" / "events.npy", side_by_side(T, X, Y, P, dtype="i8"))
     assert rows_of(tmp_path / "f", "t, x, y, p") == ROWS
     assert "it holds events (4, 4)" in refused(tmp_path / "f", "ev-imo2", UnknownFormatError)
+
+
+def test_store__of_a_folder_is_put_elsewhere(tmp_path):
+    folder = tmp_path / "f"
+    folder.mkdir()
+    np.save(folder / "events.npy", side_by_side(T, X, Y, P, dtype="i8"))
+    settings = EventsSettings(columns="t, x, y, p")
+    with pytest.raises(UsageError, match="is in the folder that is read"):
+        steps.events(folder, folder / "e.h5", settings, sensor="8x6")
+    steps.events(folder, tmp_path / "e.h5", settings, sensor="8x6")
+    assert read(tmp_path / "e.h5")[0] == ROWS
 
 
 def test_rows__are_read_by_their_bytes(tmp_path, monkeypatch):

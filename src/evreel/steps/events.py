@@ -116,7 +116,12 @@ def events(
     threads = checked_threads(threads)
     decoding = decoding_threads(threads)
     is_one = members is not None or settings.columns is not None or bag_of(recording) is not None
-    if not is_one and folder_of(recording) is not None:
+    folder = folder_of(recording)
+    if folder is not None and Path(output).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            "is in the folder that is read", path=output, hint="Put it beside that folder."
+        )
+    if not is_one and folder is not None:
         raise UsageError(
             "is a folder, not a recording",
             path=recording,
