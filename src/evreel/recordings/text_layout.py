@@ -108,7 +108,7 @@ def recognised(
 
     Examples
     --------
-    >>> recognised(b"0.0001 7 2 1\\n0.0002 0 1 0\\n", True, None, None)[:2]
+    >>> recognised(b"0.0001 7 2 1\n0.0002 0 1 0\n", True, None, None)[:2]
     (('t', 'x', 'y', 'p'), 's')
     """
     comment, number = "", 0  # the last comment before the first of the other lines
