@@ -36,14 +36,13 @@ def opened(path: Path, kind: str) -> Iterator[h5py.File]:
         raise LayoutError("is empty", hint=hdf5.REBUILD)
     layout = LAYOUTS[kind]
     with hdf5.open_hdf5(path) as h5:
-        hdf5.check_layout(h5, path, layout)
-        for array in arrays_in(h5, layout):
-            if not is_whole(h5[array.name]):
+        for array, dataset in hdf5.checked_arrays(h5, path, layout):
+            if not is_whole(dataset):
                 raise LayoutError(
                     f"part of {array.name} is missing; HDF5 would read zeros",
                     hint=hdf5.REBUILD,
                 )
-            rows = (h5[array.name].chunks or (0,))[0]
+            rows = (dataset.chunks or (0,))[0]
             if array.chunk is not None and rows > _MOST_CHUNKS * array.chunk[0]:
                 raise LayoutError(
                     f"{array.name} is in chunks of {rows:,} rows; {array.chunk[0]:,} are usual, "

@@ -315,6 +315,14 @@ def _naming(path: Path) -> Iterator[None]:
 
 def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
     """Raise `LayoutError` if the file has another layout or version, or lacks a part of it."""
+    for _ in checked_arrays(file, path, layout):
+        pass
+
+
+def checked_arrays(
+    file: h5py.File, path: Path, layout: Layout
+) -> Iterator[tuple[Array, h5py.Dataset]]:
+    """Yield each array that a file has, with its data set, and raise as `check_layout` does."""
     name, version = _plain(file.attrs.get("layout")), _plain(file.attrs.get("layout_version"))
     if name != layout.name:
         raise LayoutError(
@@ -338,34 +346,36 @@ def check_layout(file: h5py.File, path: Path, layout: Layout) -> None:
         raise LayoutError(f"data set {missing[0]} is missing", path=path)
     for array in arrays:
         dataset = file[array.name]
-        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+        shape = dataset.shape if isinstance(dataset, h5py.Dataset) else None
+        if shape is None:
             raise LayoutError(f"{array.name} is not a data set with values", path=path)
-        dims = array.dims
+        dtype, dims = dataset.dtype, array.dims
         if dims[-1:] == ("…",):
-            further = range(1, len(dataset.shape) - len(dims) + 2)
+            further = range(1, len(shape) - len(dims) + 2)
             dims = (*dims[:-1], *(f"dimension {k} of {array.name}" for k in further))
-        if len(dataset.shape) != len(dims):
+        if len(shape) != len(dims):
             raise LayoutError(
-                f"data set {array.name} has {len(dataset.shape)} dimensions; "
+                f"data set {array.name} has {len(shape)} dimensions; "
                 f"({', '.join(array.dims)}) is expected",
                 path=path,
             )
         if array.dtype == "str":
-            fits, expected = h5py.check_string_dtype(dataset.dtype) is not None, "text"
+            fits, expected = h5py.check_string_dtype(dtype) is not None, "text"
         else:
-            fits = array.dtype == "any" or dataset.dtype == np.dtype(array.dtype)
+            fits = array.dtype == "any" or dtype == np.dtype(array.dtype)
             expected = array.dtype if array.dtype == "any" else np.dtype(array.dtype).str
         if not fits:
             raise LayoutError(
-                f"data set {array.name} is {dataset.dtype.str}; {expected} is expected", path=path
+                f"data set {array.name} is {dtype.str}; {expected} is expected", path=path
             )
-        for dim, length in zip(dims, dataset.shape, strict=True):
+        for dim, length in zip(dims, shape, strict=True):
             known, by = lengths.setdefault(dim, (length, array.name))
             if known != length:
                 raise LayoutError(
                     f"data set {array.name} has {length} of {dim}, but {by} has {known}", path=path
                 )
         check_filters(dataset, path)
+        yield array, dataset
 
 
 def members(file: h5py.File, group: str) -> list[str]:
