@@ -139,6 +139,16 @@ def test_process__goes_on_at_once_where_another_was_killed(compiled, mark):
     assert not mark.exists()
 
 
+def test_process__that_finds_what_it_needs_waits_for_nobody(compiled, mark):
+    """Another may compile the kernel for other types, or for another processor."""
+    assert compiled() == 1
+    mark.write_text(f"{platform.node()} {os.getpid()}", encoding="ascii")
+    begin = time.monotonic()
+    assert compiled() == 0
+    assert time.monotonic() - begin < 10
+    assert mark.exists()
+
+
 @pytest.mark.parametrize("whose", ["another 1", "{node} {pid}", "", "\0"])
 def test_process__waits_for_another_but_not_for_ever(compiled, mark, monkeypatch, whose):
     monkeypatch.setattr(cache, "LONGEST_S", 0.2)

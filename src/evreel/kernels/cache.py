@@ -54,20 +54,18 @@ class SharedCache:
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return what is compiled for types of arguments, or None: the caller compiles it then.
 
-        If another process is compiling, wait for it.
+        If it is not there and another process is compiling, wait for that.
         """
-        while not self._is_marked and self._wait():
+        found = self._cache.load_overload(signature, context)
+        while found is None and not self._is_marked and self._wait():
+            begun = self._begin()
+            # Another may have ended since we looked.
             found = self._cache.load_overload(signature, context)
-            if found is not None:
-                return found
-            if not self._begin():
-                continue
-            # Another may have begun and ended since we looked.
-            found = self._cache.load_overload(signature, context)
-            if found is not None:
-                self._end()
-            return found
-        return self._cache.load_overload(signature, context)
+            if begun:
+                if found is not None:
+                    self._end()
+                break
+        return found
 
     def save_overload(self, signature: Any, made: Any) -> None:
         """Keep what was compiled, and let others have it."""
