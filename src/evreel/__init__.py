@@ -72,6 +72,7 @@ def open(  # noqa: A001
     stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     format: str | None = None,  # noqa: A002
+    columns: str | None = None,
     reading: Reading | None = None,
 ) -> Recording:
     """Open a recording, or an events store, to read it in bounded memory.
@@ -88,6 +89,9 @@ def open(  # noqa: A001
     format
         Format, such as ``"aer40"``, if neither the content nor the name shows it. If the content
         shows another, that is an error.
+    columns
+        Where t, x, y and p are, and the unit of t, in a text, npz, npy or HDF5 that does not say
+        so: ``"m3ed"``, ``"t[s], x, y, p"``, ``"t[ns] = a/t, x = a/x, y = a/y, p = a/on"``.
     reading
         How events and files that break a rule are handled; by default, each is an error.
 
@@ -112,15 +116,20 @@ def open(  # noqa: A001
             for events in recording:
                 print(events.t[0], len(events))
     """
+    from dataclasses import replace
+
     from evreel.events import Sensor
     from evreel.recordings.open import STRICT, open_recording
 
+    reading = STRICT if reading is None else reading
+    if columns is not None:
+        reading = replace(reading, columns=columns)
     return open_recording(
         path,
         stream=stream,
         sensor=None if sensor is None else Sensor.given(sensor),
         format=format,
-        reading=STRICT if reading is None else reading,
+        reading=reading,
     )
 
 
@@ -132,6 +141,7 @@ def read(
     stream: int | str | None = None,
     sensor: Sensor | tuple[int, int] | str | None = None,
     format: str | None = None,  # noqa: A002
+    columns: str | None = None,
     reading: Reading | None = None,
 ) -> Events:
     """Read a recording, or a time range of it, into memory: 13 bytes per event.
@@ -140,7 +150,7 @@ def read(
 
     Parameters
     ----------
-    path, stream, sensor, format, reading
+    path, stream, sensor, format, columns, reading
         As `open` takes them.
     start_us, stop_us
         Only events with a timestamp in ``[start_us, stop_us)``, whole µs since the first event.
@@ -168,7 +178,9 @@ def read(
     from evreel.recordings.open import read_events
 
     times = (_time("start_us", start_us), _time("stop_us", stop_us))
-    with open(path, stream=stream, sensor=sensor, format=format, reading=reading) as recording:
+    with open(
+        path, stream=stream, sensor=sensor, format=format, columns=columns, reading=reading
+    ) as recording:
         return read_events(recording, *times)
 
 

@@ -76,6 +76,7 @@ class Cropping(Settings):
 
     def contradictions(self) -> Iterator[tuple[Place, str]]:
         """Yield (place, problem) of values that do not go together."""
+        yield from super().contradictions()
         crop = self.crop
         if crop is not None and not (crop[0] < crop[2] and crop[1] < crop[3]):
             yield ("crop",), f"{list(crop)} is empty; give [x0, y0, x1, y1]"

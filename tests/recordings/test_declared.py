@@ -346,7 +346,7 @@ def test_places__of_the_wrong_kind_are_errors(tmp_path):
 
 def test_suggested_line__is_one_that_reads_or_none(tmp_path):
     odd = hdf5(tmp_path / "odd.h5", **{"c, d__t": T, "c, d__x": X, "c, d__y": Y, "c, d__p": P})
-    assert "t[us] = NAME" in refused_file(odd, sensor=SENSOR)
+    assert "t[UNIT] = NAME" in refused_file(odd, sensor=SENSOR)
     path = tmp_path / "e.npy"
     np.save(path, side_by_side(T, X, Y, P, dtype="i8"))
     (line,) = re.findall(r"in their order, such as (.*?) or ", refused_file(path, sensor=SENSOR))
@@ -357,6 +357,24 @@ def test_suggested_line__is_one_that_reads_or_none(tmp_path):
     assert "has no data set events/p" in message and rows_of(partly, line) == ROWS
 
 
+def test_guess__takes_pairs_units_and_fields_by_their_names(tmp_path):
+    pair = side_by_side(X, Y, dtype="u2")
+    path = hdf5(tmp_path / "e.h5", camera__ts=T / 1e6, camera__xy=pair, camera__pol=SIGNED)
+    message = refused_file(path, UnknownFormatError, sensor=SENSOR)
+    assert "camera/ts (4,) float64" in message
+    (line,) = re.findall(r"Declare its columns.*?: (.*?) \(", message)
+    assert rows_of(path, line) == ROWS
+    named = {"d__time_ns": T * 1000, "d__x": X, "d__y": Y, "d__on": P}
+    path = hdf5(tmp_path / "n.h5", **named)
+    (line,) = re.findall(r"Declare its columns.*?: (.*?) \(", refused_file(path, sensor=SENSOR))
+    assert line.startswith("t[ns] = d/time_ns") and rows_of(path, line) == ROWS
+
+
+def test_mistake__in_the_table_stops_a_run_before_it_begins():
+    with pytest.raises(ParameterError, match="the unit 'sec'"):
+        EventsSettings(columns="t[sec], x, y, p")
+
+
 def test_contents__are_found_below_many_groups_and_in_circles(tmp_path):
     with h5py.File(tmp_path / "e.h5", "w") as file:
         for k in range(400):
@@ -365,7 +383,7 @@ def test_contents__are_found_below_many_groups_and_in_circles(tmp_path):
             file[f"z/{name}"] = values
         file["z/loop"] = file["z"]
     message = refused_file(tmp_path / "e.h5", sensor=SENSOR)
-    assert "it holds z/p (4,); z/t (4,); z/x (4,); z/y (4,). " in message
+    assert "it holds z/p (4,) int64; z/t (4,) int64; z/x (4,) int64; z/y (4,) int64. " in message
     many = hdf5(tmp_path / "m.h5", **{f"s{k:03}": T for k in range(250)})
     assert "; …" in refused_file(many, sensor=SENSOR)
 

@@ -287,7 +287,7 @@ def test_other_hdf5__is_reported_with_its_contents(tmp_path):
         file["group/inner"] = 1
         file["away"] = h5py.ExternalLink("x.h5", "/")
     message = refused(tmp_path / "e.h5", kind=UnknownFormatError)
-    assert "holds away (a link); data (3, 2); group/inner ()." in message
+    assert "holds away (a link); data (3, 2) float64; group/inner () int64." in message
     assert "DSEC" in message and "Metavision" in message
 
 

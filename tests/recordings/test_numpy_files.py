@@ -90,7 +90,7 @@ def test_names__may_be_other_known_ones_and_other_arrays_are_ignored(path):
     content = made.npz(Timestamps=t, X=x, y=y, polarity=p, label=np.array("car"))
     assert rows_of(path, content) == ROWS
     message = refused(path, made.npz(t=t, x=x, y=y, q=p), UnknownFormatError)
-    assert "has no column p; it holds t (4,); x (4,); y (4,); q (4,)" in message
+    assert "has no column p; it holds t (4,) int64; x (4,) uint16; y (4,) uint16; q (4,)" in message
     assert "polarity" in message
     message = refused(path, made.npz(t=t, ts=t, x=x, y=y, p=p), UnknownFormatError)
     assert "more than one column t: t, ts" in message

@@ -397,7 +397,9 @@ def test_microseconds__with_a_fraction_later_on_ask_for_the_unit(tmp_path):
     assert (
         "line 2001: t is '2000.5', which has a fraction" in message and "t[s], x, y, p" in message
     )
-    assert rows_of(path, "t[us], x, y, p")[-1][0] == 2_001
+    assert "has a fraction" in refused(path, "t[us], x, y, p")
+    rounding = "t[ns] = 0 * 1000, x = 1, y = 2, p = 3"
+    assert rows_of(path, rounding)[-1][0] == 2_001
 
 
 def test_events__out_of_order_or_outside_are_named_by_their_lines(tmp_path):
@@ -449,7 +451,17 @@ def test_zip_of_recordings__is_not_taken_for_a_text(tmp_path):
     assert "set.zip!NAME" in refused(path)
 
 
+def test_sensor__that_is_wrong_is_said_to_be_too_small(tmp_path):
+    message = refused(written(tmp_path, rpg(ROWS)), sensor=Sensor(20, 20))
+    assert "x=33, y=39, in line 1, is outside the sensor of 20x20 px" in message
+
+
 def test_polarity__of_two_kinds_of_off_is_an_error(tmp_path):
+    path = written(tmp_path, rpg([(t, 1, 2, 0) for t in range(3_000)]) + "0.1 1 2 -1\n")
+    message = refused(path)
+    assert f"byte {3_000 * 18}: line 3001: polarity -1, but OFF is 0" in message
+    _, repairs = read(path, sensor=SENSOR, reading=Reading(on_damage="salvage"))
+    assert repairs["damaged_bytes"] == len("0.1 1 2 -1\n")
     assert "OFF is 0 in an earlier row" in refused(
         written(tmp_path, "0.1234 1 2 0\n0.2 1 2 -1\n"), "t[s], x, y, p"
     )

@@ -8,6 +8,7 @@ are µs. Polarities are 1 for ON, and either 0 or −1 for OFF throughout a file
 from __future__ import annotations
 
 import itertools
+import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
@@ -55,6 +56,12 @@ _HINTS = {
 _HINTS["y"] = _HINTS["x"]
 PIECE_BYTES = 1 << 23
 """Bytes that are read of a column, or of records, at a time, unless a row has more."""
+_PAIRS = ("xy", "xys", "coords", "coordinates", "pixels", "positions")
+_TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
+_UNIT = re.compile(
+    r"(?P<name>.+?)[\s_\-]*[\[(_]?(?P<unit>us|µs|μs|usec|microseconds?|ns|nsec|nanoseconds?|ms|msec|"
+    r"milliseconds?|s|sec|seconds?)[\])]?"
+)
 _MOST_LISTED = 40
 _BYTE_HINT = "255 may be −1, or the brightest of 256: save p as 1 for ON and 0 for OFF."
 
@@ -124,19 +131,24 @@ class Held(NamedTuple):
     ----------
     shape : of numbers or records.
     fields : of records.
-    is_float : whether numbers may have a fraction.
+    kind : of numbers, such as ``float64``.
     other : what it is instead of numbers.
     """
 
     shape: tuple[int, ...]
     fields: tuple[str, ...] = ()
-    is_float: bool = False
+    kind: str = ""
     other: str = ""
+
+    @property
+    def is_float(self) -> bool:
+        """Whether numbers may have a fraction."""
+        return self.kind.startswith("float")
 
     def said(self) -> str:
         """Return what it is, in words."""
         of = f" of {', '.join(self.fields)}" if self.fields else ""
-        return f"({self.other})" if self.other else f"{self.shape}{of}"
+        return f"({self.other})" if self.other else f"{self.shape} {self.kind}".rstrip() + of
 
 
 def listed(held: Mapping[str, Held]) -> str:
@@ -160,14 +172,14 @@ def to_declare(held: Mapping[str, Held]) -> str:
     >>> to_declare({"prophesee/left/" + name: Held((9,)) for name in "txyp"}).split(" (")[0]
     'Declare its columns: m3ed'
     >>> held = {f"cam/{name}": Held((9,)) for name in ("xs", "ys", "pol")}
-    >>> held["cam/ts"] = Held((9,), is_float=True)
+    >>> held["cam/ts"] = Held((9,), kind="float64")
     >>> to_declare(held).split(" (")[0]
     'Declare its columns: t[s] = cam/ts, x = cam/xs, y = cam/ys, p = cam/pol'
     """
     line = next((line for line in _lines(held) if _is_valid(line)), None)
     where = f"({SAID}; the unit of t is s, ms, us or ns)"
     if line is None:
-        example = "t[us] = NAME, x = NAME[0], y = NAME[1], p = NAME"
+        example = "t[UNIT] = NAME, x = NAME[0], y = NAME[1], p = NAME"
         return f"Declare where its columns are: {example} {where}."
     sure = "" if "[0]" not in line else " if they are in this order"
     return f"Declare its columns{sure}: {line} {where}."
@@ -191,17 +203,51 @@ def _lines(held: Mapping[str, Held]) -> Iterator[str]:
     for name in held:
         groups.setdefault(name.rpartition("/")[0], []).append(name)
     for group, names in groups.items():
-        flat = [name for name in names if len(held[name].shape) == 1 and not held[name].fields]
-        found = columns_by_name(name.removeprefix(group).lstrip("/") for name in flat)
-        if isinstance(found, dict):
-            at = f"{group}/" if group else ""
-            yield _line({role: f"{at}{leaf}" for role, leaf in found.items()}, held)
+        places = {}
+        for name in names:
+            one, leaf = held[name], name.removeprefix(group).lstrip("/")
+            if len(one.shape) == 1 and not one.fields and not one.other:
+                places[leaf] = name
+            if one.shape[1:] == (2,) and leaf.lower() in _PAIRS:
+                places |= {"x": f"{name}[0]", "y": f"{name}[1]"}
+        yield from _line(places, held)
     for name, one in held.items():
-        by_name = columns_by_name(one.fields)
-        if isinstance(by_name, dict) and len(one.shape) == 1:
-            yield _line({role: f"{name}[{field}]" for role, field in by_name.items()}, held)
+        if len(one.shape) == 1 and one.fields:
+            yield from _line({field: f"{name}[{field}]" for field in one.fields}, held)
         if len(one.shape) == 2 and one.shape[1] == 4:
-            yield _line({role: f"{name}[{k}]" for k, role in enumerate("txyp")}, held)
+            yield from _line({role: f"{name}[{k}]" for k, role in enumerate("txyp")}, held)
+
+
+def _line(places: Mapping[str, str], held: Mapping[str, Held]) -> Iterator[str]:
+    """Yield a declaration of places by what they are called, if they are called so."""
+    units = {name: time_unit(name) for name in places}
+    of_time = [name for name, unit in units.items() if unit is not None]
+    found = columns_by_name("t" if name in of_time else name for name in places)
+    if not isinstance(found, dict):
+        return
+    t = of_time[0]
+    is_float = (one := held.get(places[t].partition("[")[0])) is not None and one.is_float
+    unit = units[t] or ("s" if is_float else "us")
+    of = {role: places[t] if role == "t" else places[name] for role, name in found.items()}
+    yield ", ".join(f"{f't[{unit}]' if role == 't' else role} = {of[role]}" for role in "txyp")
+
+
+def time_unit(name: str) -> str | None:
+    """Return the unit that the name of a column of times gives, empty if none; None if of others.
+
+    Examples
+    --------
+    >>> time_unit("timestamp [us]"), time_unit("t_ns"), time_unit("ts"), time_unit("x")
+    ('us', 'ns', '', None)
+    """
+    plain = name.strip().lower()
+    if plain in _TIMES:
+        return ""
+    found = _UNIT.fullmatch(plain)
+    if found is None or found["name"] not in _TIMES:
+        return None
+    start = found["unit"].replace("µ", "u").replace("μ", "u").replace("icro", "u")
+    return {"u": "us", "n": "ns", "s": "s"}.get(start[0], "us" if start.startswith("mu") else "ms")
 
 
 def _fits(column: Column, one: Held) -> bool:
@@ -211,15 +257,6 @@ def _fits(column: Column, one: Held) -> bool:
     if isinstance(column.part, int):
         return len(one.shape) == 2 and column.part < one.shape[1]
     return len(one.shape) == 1 or one.shape[1:] == (1,)
-
-
-def _line(places: Mapping[str, str], held: Mapping[str, Held]) -> str:
-    t = held.get(places["t"].partition("[")[0])
-    unit = "s" if t is not None and t.is_float else "us"
-    parts = (f"{role}[{unit}]" if role == "t" else role for role in places)
-    return ", ".join(
-        f"{part} = {place}" for part, place in zip(parts, places.values(), strict=True)
-    )
 
 
 class ColumnsRecording(DecodedRecording):
@@ -264,7 +301,7 @@ class ColumnsRecording(DecodedRecording):
                     off, row, problem = _polarities(column, off)
                 if problem is not None:
                     size = row
-                    odd = name, row, problem
+                    odd = name, row, f"line {rows.line + row}: {problem}" if rows.line else problem
                 columns.append(column)
             t, x, y, p = (column[:size] for column in columns)
             yield Piece(
@@ -277,9 +314,13 @@ class ColumnsRecording(DecodedRecording):
             )
             if odd is not None:
                 name, row, problem = odd
-                fault = self._judged(name, problem, rows.offset + row * rows.row_bytes, off)
+                fault = self._judged(name, problem, self._offset_of(rows, row), off)
             if fault is not None:
                 self._raise(fault)
+
+    def _offset_of(self, rows: Rows, row: int) -> int:
+        """Return the byte of the file where a row is, or what holds it."""
+        return rows.offset + row * rows.row_bytes
 
     def _whole_numbers(
         self, name: str, values: npt.NDArray[Any]

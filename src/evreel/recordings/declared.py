@@ -16,8 +16,9 @@ field of records. ``*`` or ``/`` and a number scales, ``+`` or ``-`` and a numbe
 with blanks around them; to t, a data set with one number may be added, in the unit of t.
 
 Times become whole microseconds: the nearest for numbers with a fraction, the one before for whole
-nanoseconds. Scaled coordinates become the pixel that they are in, which is the whole number below:
-pixel x covers [x, x + 1). Scaled polarities must be whole.
+nanoseconds. Those that are declared to be microseconds must be whole. Scaled coordinates become the
+pixel that they are in, which is the whole number below: pixel x covers [x, x + 1). Scaled
+polarities must be whole.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ MOST = 1 << 31
 """Limit of a coordinate that is kept, to be found outside the sensor."""
 LONGEST = 1_000
 """Characters of a declaration."""
-SAID = "columns in the config or the table, option --columns"
+SAID = "columns in the config or the table, --columns of evreel events"
 """Where columns are declared."""
 
 _MOST = 10**9  # of a scale's numbers
@@ -76,8 +77,8 @@ class Column(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether numbers are taken as they are."""
-        return not self.unit and self.scale == 1 and not self.shift
+        """Whether numbers are taken as they are, and must be whole."""
+        return self.unit in ("", "us") and self.scale == 1 and not self.shift
 
     def said(self) -> str:
         """Return the place in words."""

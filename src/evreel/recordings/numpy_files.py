@@ -318,7 +318,11 @@ class NpzRecording(ColumnsRecording):
                 with contextlib.suppress(RecordingError):
                     head, stream = self._array(archive, name, member, _unfit_rows)
                     stream.close()
-                    held[name] = Held(head.shape, _fields(head.dtype), head.dtype.kind == "f")
+                    held[name] = Held(
+                        head.shape,
+                        _fields(head.dtype),
+                        "" if head.dtype.fields else head.dtype.name,
+                    )
         return held
 
     def _number(

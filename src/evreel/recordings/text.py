@@ -106,6 +106,13 @@ class TextRecording(ColumnsRecording):
     ) -> tuple[npt.NDArray[np.integer[Any]], int, str | None]:
         return whole_numbers(name, values)  # scaled and shifted as they were read
 
+    def _offset_of(self, rows: Rows, row: int) -> int:
+        if self._packed or not rows.line or not row:
+            return rows.offset
+        data = np.frombuffer(self._bytes(BLOCK_BYTES + LINE_BYTES, rows.offset), np.uint8)
+        ends = np.flatnonzero(data == ord("\n"))
+        return rows.offset + int(ends[row - 1]) + 1 if row <= len(ends) else rows.offset
+
     # Bytes
 
     def _text_of_zip(self) -> str:
@@ -115,8 +122,8 @@ class TextRecording(ColumnsRecording):
             self._refuse(
                 f"is a zip file with {n} texts{': ' * bool(found)}{', '.join(found[:20])}",
                 0,
-                hint=f"Name the one: {self.path.name}!NAME as the source, or `evreel acquire "
-                f"'{self.path.name}!NAME' -o FILE`.",
+                hint=f"Name the one: {self.path.name}!NAME as source in the table; by hand, "
+                f"`evreel acquire '{self.path.name}!NAME' -o FILE` extracts it.",
             )
         return found[0]
 

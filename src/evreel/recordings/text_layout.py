@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from evreel.errors import EvreelError, UnknownFormatError
 from evreel.events import Sensor
-from evreel.recordings.columns import columns_by_name
+from evreel.recordings.columns import columns_by_name, time_unit
 from evreel.recordings.declared import ROLES, SAID, Declaration, in_words
 from evreel.timebase import FARTHEST
 
@@ -42,14 +42,8 @@ _LONGEST_NUMBER = 60
 _COMMENT = re.compile(r"\s*(#|%|//)")
 _FIELD = re.compile(r'[^\s,;"]+')
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-_UNIT = re.compile(
-    r"(?P<name>.+?)[\s_\-]*[\[(_]?(?P<unit>us|µs|μs|usec|microseconds?|ns|nsec|nanoseconds?|ms|msec|"
-    r"milliseconds?|s|sec|seconds?)[\])]?",
-    re.IGNORECASE,
-)
 _SIZED = re.compile(r"([xy])@([0-9]{1,9})")
 _SIZE = re.compile(r"\s*([0-9]{1,9})[\s,;]+([0-9]{1,9})\s*")
-_TIMES = ("t", "ts", "time", "times", "timestamp", "timestamps")
 
 
 class Layout(NamedTuple):
@@ -145,7 +139,8 @@ def recognised(
         names = [_SIZED.sub(r"\1", name) for name in names]
     order, unit = _order(names, rows, said, given)
     unit = unit or _unit(order, rows)
-    rounds = unit != "us" or (said is not None and bool(said.columns["t"].unit))
+    plain_us = said is None or said.columns["t"].is_plain
+    rounds = unit != "us" or not plain_us
     at = plain[0] if plain else _Line("", len(sample), number)
     return Layout(order, unit, separator, at.start, at.number, sensor, rounds)
 
@@ -215,6 +210,8 @@ def _order(
         raise _unclear(f"{of_header} among {', '.join(names)}", rows, [])
     n = len(rows[0]) if rows else 0
     fitting = [order for order in _ORDERS if n == len(order) and _fits(order, rows, given)]
+    if not fitting:  # maybe it is the size that does not fit
+        fitting = [order for order in _ORDERS if n == len(order) and _fits(order, rows, None)]
     if len(fitting) == 1:
         return fitting[0], ""
     problem = f"has {n} columns, of which it is not clear what they are"
@@ -353,19 +350,13 @@ def _by_header(*names: str) -> tuple[tuple[str, ...], str] | str:
     listed = list(names) if len(names) > 1 else _fields_of(*names)
     plain, unit = [], ""
     for name in listed:
-        found = _UNIT.fullmatch(name.strip())
         known = _SIZED.sub(r"\1", name.strip()).lower()
-        if known not in _TIMES and found and found["name"].lower() in _TIMES:
-            known, unit = "t", _unit_named(found["unit"])
-        plain.append("t" if known in _TIMES else known)
+        of_time = time_unit(known)
+        if of_time is not None:
+            known, unit = "t", of_time or unit
+        plain.append(known)
     by_role = columns_by_name(plain)
     if isinstance(by_role, str):
         return by_role
     roles = {plain.index(name): role for role, name in by_role.items()}
     return tuple(roles.get(k, "-") for k in range(len(listed))), unit
-
-
-def _unit_named(unit: str) -> str:
-    """Return a unit by one of its names."""
-    start = unit.lower().replace("µ", "u").replace("μ", "u").replace("icro", "u")
-    return {"u": "us", "n": "ns", "s": "s"}.get(start[0], "us" if start.startswith("mu") else "ms")

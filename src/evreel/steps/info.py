@@ -63,17 +63,32 @@ def info(
     is_stated = any(said is not None for said in (stream, sensor, format, columns))
     if not is_stated and os.path.lexists(path) and bag_of(path) is None:
         found = described(path)
-        if found is not None:
+        if found is not None and (found["kind"] != "text" or not _is_of_events(path)):
             return dict(found)
     try:
         return _recording(path, stream, sensor, format, columns, progress)
     except UnknownFormatError as error:
-        if isinstance(error, CodingError):
-            raise
+        if isinstance(error, CodingError) or not error.problem.startswith("starts with"):
+            raise  # its hint says what to do
         hint = f"{error.hint or ''} Of other files, {known_kinds()} are known.".lstrip()
         raise UnknownFormatError(
             error.problem, path=error.path, place=error.place, hint=hint
         ) from error
+
+
+def _is_of_events(path: str | Path) -> bool:
+    """Return whether a text is a recording, as far as its first lines tell."""
+    from evreel.recordings.open import TEXT_SUFFIXES, open_recording
+
+    if Path(path).suffix.lower() not in TEXT_SUFFIXES or not os.path.getsize(path):
+        return False
+    try:
+        open_recording(path).close()
+    except UnknownFormatError:
+        return False
+    except EvreelError:
+        return True  # of which the size is missing, or a line is wrong
+    return True
 
 
 def _recording(

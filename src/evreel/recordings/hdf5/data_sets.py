@@ -306,7 +306,7 @@ def _held(shape: list[int] | None, kind: Any) -> Held:
     if shape is None or kind is None:
         return Held((), other="a link" if shape is None else "no numbers")
     if isinstance(kind, str):
-        return Held(tuple(shape), (), np.dtype(kind).kind == "f")
+        return Held(tuple(shape), (), np.dtype(kind).name)
     return Held(tuple(shape), tuple(name for name, _, _ in kind["fields"]))
 
 
