@@ -339,10 +339,15 @@ class TimeUnit:
             yield (
                 "",
                 f"{rate} at {self._stamps:,} different timestamps, {hz / self._pixels:,.0f} per "
-                "second and pixel: are they ms, s, or the numbers of frames? Save them as µs",
+                "second and pixel: are they ms, s, or the numbers of frames? Declare the unit "
+                "(events/columns), or save them as µs",
             )
         elif hz < _UNIT_LEAST_HZ.value:
-            yield "", f"{rate}, {hz:.3g} per second: are its timestamps ns? Save them as µs"
+            yield (
+                "",
+                f"{rate}, {hz:.3g} per second: are its timestamps ns? Declare that "
+                "(events/columns), or save them as µs",
+            )
         elif (
             self._n >= _UNIT_STAMP_EVENTS.value * self._stamps
             and span_us >= _UNIT_STAMP_US.value * self._stamps

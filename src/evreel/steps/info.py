@@ -80,7 +80,7 @@ def _is_of_events(path: str | Path) -> bool:
     """Return whether a text is a recording, as far as its first lines tell."""
     from evreel.recordings.open import TEXT_SUFFIXES, open_recording
 
-    if Path(path).suffix.lower() not in TEXT_SUFFIXES or not os.path.getsize(path):
+    if Path(path).suffix.lower() not in TEXT_SUFFIXES or not Path(path).stat().st_size:
         return False
     try:
         open_recording(path).close()

@@ -106,7 +106,8 @@ def table(
             except EvreelError as error:
                 strange = isinstance(error, UnknownFormatError)
                 if strange and not isinstance(error, CodingError):
-                    left_out.append(place)
+                    if not kept.names(place):
+                        left_out.append(place)
                     continue
                 LOG.warning("%s is in the table, but: %s", place, error)
                 is_recording = True
@@ -114,10 +115,11 @@ def table(
     if left_out:
         n, first = len(left_out), left_out[0]
         which = (
-            "1 file left out, which is not a recording or does not state its size (--sensor): "
+            "1 file left out, which is not a recording or does not state its size (--sensor) or "
+            "columns (--columns): "
             if n == 1
             else f"{n} files left out, which are not recordings or do not state their size "
-            "(--sensor); the first: "
+            "(--sensor) or columns (--columns); the first: "
         )
         LOG.warning("%s%s", which, first)
     if not found:
