@@ -547,6 +547,12 @@ def test_misspelt_key__is_not_also_told_as_missing(folder):
         ({"features/voxels/boxes": "all"}, "'features/voxels/boxes' cannot be set per recording"),
         ({"features/none/count": "5"}, "line 2: there is no feature 'none'"),
         ({"events/crop": "[5, 5, 1, 1]"}, "line 2: events/crop: [5, 5, 1, 1] is empty"),
+        ({"columns": "t[sec], x, y, p"}, "line 2: events/columns: 't[sec], x, y, p' has the unit"),
+        (
+            {"events/columns": "mvsek"},
+            "line 2: events/columns: 'mvsek' is not the name of a layout",
+        ),
+        ({"columns": "rpg", "events/columns": "rpg"}, "line 2: columns: events/columns says this"),
         (
             {"features/voxels/geometry/crop": "[5, 5, 1, 1]"},
             "line 2: features/voxels/geometry/crop: [5, 5, 1, 1] is empty",
@@ -667,6 +673,16 @@ def test_override__of_a_free_name_is_unset_by_null(folder):
     assert own.samples.classes == {"y": "sign"}
     assert own.features["voxels"].parameters == {}
     assert read(folder).config.samples.classes == {"x": "car", "y": "sign"}
+
+
+@pytest.mark.parametrize("name", ["columns", "events/columns"])
+def test_columns__of_a_row_are_those_of_its_recording_alone(folder, name):
+    rows = table(folder)
+    rows[1] |= {name: "-, t[s], x, y, p"}
+    write_rows(folder, rows)
+    told = read(folder)
+    assert told.own["two"].events.columns == "-, t[s], x, y, p"
+    assert told.config.events.columns is None and "one" not in told.own
 
 
 def test_override__may_cut_a_recording_of_a_data_set_that_is_not_cut(folder):
