@@ -33,24 +33,29 @@ def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
     if negative or data[i] == 43:
         i += 1
     digits, power, n, rest = np.int64(0), np.int64(0), 0, 0
-    any_digit, point = False, False
-    while True:
-        c = data[i]
-        if 48 <= c <= 57:
-            any_digit = True
-            if n < DIGITS:
-                digits = digits * _TEN + np.int64(c - 48)
-                n += digits != 0
-                power -= point
-            else:
-                if c != 48:
-                    rest |= 2 if point else 1
-                power += not point
-        elif c == 46 and not point:
-            point = True
+    first = i
+    while 48 <= data[i] <= 57:
+        if n < DIGITS:
+            digits = digits * _TEN + np.int64(data[i] - 48)
+            n += digits != 0
         else:
-            break
+            rest |= data[i] != 48
+            power += 1
         i += 1
+    any_digit = i > first
+    if data[i] == 46:
+        i += 1
+        first = i
+        while 48 <= data[i] <= 57 and n < DIGITS:
+            digits = digits * _TEN + np.int64(data[i] - 48)
+            n += digits != 0
+            i += 1
+        power -= i - first
+        while 48 <= data[i] <= 57:
+            if data[i] != 48:
+                rest |= 2
+            i += 1
+        any_digit |= i > first
     if not any_digit:
         return 0
     if data[i] == 101 or data[i] == 69:
@@ -73,10 +78,12 @@ def _number(data: npt.NDArray[np.uint8], i: int, number: Int64Array) -> int:
 # rounding: NONE is an error for what has a fraction then; NEAREST takes the nearest whole number if
 # the number itself has a fraction, else the one below; BELOW takes the one below.
 @kernel
-def _whole(number: Int64Array, how: Int64Array, value: Int64Array) -> int:
+def _whole(number: Int64Array, hows: Int64Array, role: int, value: Int64Array) -> int:
     """Make a whole number; return what is wrong with it, 0 if nothing."""
-    power, up, down, shift, rounding, most = how
-    digits, own, negative, rest = number
+    # By their places: a row of hows would be an array of its own.
+    power, up, down, shift = hows[role, 0], hows[role, 1], hows[role, 2], hows[role, 3]
+    rounding, most = hows[role, 4], hows[role, 5]
+    digits, own, negative, rest = number[0], number[1], number[2], number[3]
     power += own
     while power > 0:
         if digits > _MAX // _TEN:
@@ -163,8 +170,8 @@ def parse(
     number, value = np.empty(4, np.int64), np.empty(1, np.int64)
     plain = np.empty(4, np.bool_)  # small numbers are taken as they are
     for role in range(4):
-        power, up, down, shift, _, _ = hows[role]
-        plain[role] = power == 0 and up == 1 and down == 1 and shift == 0
+        is_own = hows[role, 1] == 1 and hows[role, 2] == 1
+        plain[role] = is_own and hows[role, 0] == 0 and hows[role, 3] == 0
     i, n, lines = 0, 0, 0
     tally[1] = 0
     while i < size:
@@ -193,7 +200,7 @@ def parse(
                 if after == 0:
                     after = _number(data, i, number)
                     if after > 0:
-                        problem = _whole(number, hows[role], value)
+                        problem = _whole(number, hows, role, value)
                     elif role == 3:
                         after = _true_or_false(data, i, value)
                 elif value[0] > hows[role, 5]:
