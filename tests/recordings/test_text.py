@@ -300,6 +300,9 @@ def test_declared__columns_are_read_whatever_would_be_recognised(tmp_path):
     assert "nothing like [1]" in refused(
         shifted, "t[s] = 0[1], x = 1, y = 2, p = 3", UnknownFormatError
     )
+    assert "x can be shifted by whole" in refused(
+        shifted, "t[s] = 0, x = 1 / 2 + 0.5, y = 2, p = 3", UnknownFormatError
+    )
     assert "both t and x" in refused(shifted, "t = 0, x = 0, y = 2, p = 3", UnknownFormatError)
 
 

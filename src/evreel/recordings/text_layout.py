@@ -230,6 +230,11 @@ def _at_places(said: Declaration, names: list[str], rows: list[list[str]]) -> tu
                 f"is a text, in which there is nothing like {more}",
                 hint=f"Declare a header's name, or a column's number from 0 ({SAID}).",
             )
+        if column.shift.denominator != 1:
+            raise UnclearError(
+                f"is a text, in which {role} can be shifted by whole microseconds or pixels alone",
+                hint=f"Declare another shift ({SAID}).",
+            )
         if place in names:
             k = names.index(place)
         elif place.isdecimal() and len(place) < 6 and int(place) < n:
