@@ -723,6 +723,57 @@ def test_mcap__with_a_damaged_summary_is_read_if_that_is_asked(tmp_path):
     assert read(damaged, reading=SALVAGE) == (WANTED, {"damaged_bytes": 0})
 
 
+def test_ros1__with_a_connection_that_its_index_lacks_is_damaged(tmp_path):
+    said = [*MESSAGES, made.array(EVENTS, topic="/other/events")]
+    path = made.bag1(tmp_path / "r.bag", said, chunk=100)
+    content = path.read_bytes()
+    index = index_of(content)
+    count = content.index(b"conn_count=") + 11
+    # The second connection is the index's last one: the chunks' infos follow.
+    (first, second) = (k for k in _heads(content, index) if _kind(content, k) == 7)
+    assert b"/other/events" not in content[first:second]
+    fewer = content[:count] + (1).to_bytes(4, "little") + content[count + 4 :]
+    damaged = written(tmp_path, "d.bag", fewer)
+    said = refused(damaged)
+    assert "connection that begins here, 1 of topic /other/events, is not in the index" in said
+    assert "rosbag reindex" in said
+    assert read(damaged, reading=SALVAGE)[0] == WANTED
+
+
+def _heads(content: bytes, at: int):
+    """Yield where the records of a ROS 1 bag begin, from one on."""
+    while at < len(content):
+        yield at
+        for _ in range(2):
+            at += 4 + int.from_bytes(content[at : at + 4], "little")
+
+
+def _kind(content: bytes, at: int) -> int:
+    return content[content.index(b"op=", at) + 3]
+
+
+def test_mcap__with_a_channel_that_its_summary_lacks_is_damaged(tmp_path):
+    said = [*MESSAGES, made.array(EVENTS, topic="/other/events")]
+    path = made.mcap(tmp_path / "r.mcap", said, checksums=False)
+    content = bytearray(path.read_bytes())
+    (start,) = struct.unpack_from("<Q", content, len(content) - 28)
+    # In the summary, the channel becomes a record that nobody reads.
+    at = content.index(b"/other/events", start)
+    content[at - 4 - 4 - 9] = 0xC
+    damaged = written(tmp_path, "d.mcap", bytes(content))
+    said = refused(damaged)
+    assert "has channel 2 of topic /other/events, which is not in the summary" in said
+    assert "mcap recover" in said
+
+
+def test_sqlite__with_a_message_of_no_topic_is_damaged(tmp_path):
+    path = made.bag2(tmp_path / "r", [*MESSAGES, made.array(EVENTS)], "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE messages SET topic_id = 77 WHERE id = 4")
+    assert "message 4: its topic is not in the table of topics" in refused(path)
+    assert read(path, reading=SALVAGE)[0] == WANTED
+
+
 def test_sqlite__names_the_message_that_is_damaged(tmp_path):
     path = made.bag2(tmp_path / "r", [*MESSAGES, made.array(EVENTS[-1:])], "sqlite3")
     with sqlite3.connect(path) as base:

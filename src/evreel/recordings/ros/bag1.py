@@ -130,8 +130,15 @@ class Bag1(BagFile):
         if len(self.connections) == CONNECTION_LIMIT:
             raise BagDamage(f"there are more than {CONNECTION_LIMIT} connections", at)
         said = _all_fields(data, at)
+        topic = read_text(head.get(b"topic", b""), "a topic", at)
+        if self._n_chunks is not None:  # the index was read, by which messages are chosen
+            raise BagDamage(
+                f"the connection that begins here, {number} of topic {topic}, is not in the index",
+                at,
+                _REINDEX,
+            )
         self.connections[number] = Connection(
-            read_text(head.get(b"topic", b""), "a topic", at),
+            topic,
             type_name(read_text(said.get(b"type", b""), "a type", at)),
             "msg",
             # Comments of a definition may be in any encoding.

@@ -141,10 +141,16 @@ class Db3(BagFile):
         if not wanted:
             return
         marks = ", ".join("?" * len(wanted))
-        query = f"SELECT id, topic_id, data FROM messages WHERE topic_id IN ({marks}) ORDER BY id"
+        # Also those of no topic, which nobody can have asked for.
+        query = (
+            f"SELECT id, topic_id, data FROM messages WHERE topic_id IN ({marks}) OR topic_id NOT "
+            "IN (SELECT id FROM topics) ORDER BY id"
+        )
         before = -(1 << 63)
         with self._connected() as base:
             for number, topic, data in self._rows(base, query, tuple(sorted(wanted))):
+                if isinstance(number, int) and topic not in self.connections:
+                    raise BagDamage("its topic is not in the table of topics", number, _RECOVER)
                 if not isinstance(number, int) or number < before or topic not in wanted:
                     raise BagDamage(f"the message after {before} is out of order", before, _RECOVER)
                 if not isinstance(data, bytes):

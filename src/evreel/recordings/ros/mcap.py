@@ -64,12 +64,14 @@ class Mcap(BagFile):
     def _open(self) -> None:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._n_messages: int | None = None
+        self._is_listed = False
         kind, begin, size = self._head(len(MAGIC))
         if kind != _HEADER:
             raise BagDamage(f"the first record is of kind {kind}, not a header", len(MAGIC))
         self._start = begin + size
         try:
-            if not self._read_summary():
+            self._is_listed = self._read_summary()
+            if not self._is_listed:
                 self._scan()
         except BagDamage as damage:
             damage.hint = damage.hint or _AGAIN
@@ -150,6 +152,13 @@ class Mcap(BagFile):
             return
         schema = parts.number(2)
         topic, encoding = parts.text("a topic"), parts.text("an encoding")
+        if self._is_listed:  # the summary was read, by which messages are chosen
+            raise BagDamage(
+                f"the record that begins here has channel {number} of topic {topic}, which is not "
+                "in the summary",
+                at,
+                _AGAIN,
+            )
         name, coding, definition = self._schemas.get(schema, ("", "", ""))
         if coding not in _CODINGS:  # of another world than ROS
             name = definition = ""
