@@ -62,12 +62,35 @@ def folder_of(path: str | Path) -> Path | None:
 
 
 def bag_of(path: str | Path) -> Path | None:
-    """Return the folder, as `folder_of` does, if it is a bag of ROS 2: one recording."""
+    """Return the folder, as `folder_of` does, if it is a bag of ROS 2: one recording.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be read.
+    """
     folder = folder_of(path)
-    if folder is None or not (folder / BAG_LISTING).is_file():
-        return None
-    names = (file.name.removesuffix(".zstd") for file in folder.iterdir())
-    return folder if any(name.endswith(_BAG_SUFFIXES) for name in names) else None
+    try:
+        if folder is None or not (folder / BAG_LISTING).is_file():
+            return None
+        return folder if bags_in(folder) else None
+    except OSError as error:
+        raise _unreadable(Path(path), error) from error
+
+
+def bags_in(folder: Path) -> list[Path]:
+    """Return the files of a folder, in any order, that are named as those of bags of ROS 2 are.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read.
+    """
+    return [
+        file
+        for file in folder.iterdir()
+        if file.name.removesuffix(".zstd").endswith(_BAG_SUFFIXES) and not file.name.startswith(".")
+    ]
 
 
 def files_of(folder: str | Path) -> list[tuple[str, Path]]:

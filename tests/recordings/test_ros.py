@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sqlite3
 import struct
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ from evreel.recordings import open_recording
 from evreel.recordings.open import Reading
 from evreel.recordings.ros import definitions, files, packets
 from recordings.rows import marks, read, refused, rows, written
+from support import bound
 from support.writers import prophesee
 from support.writers import ros as made
 from support.writers.ros import START_S
@@ -796,6 +799,21 @@ def test_sqlite__with_a_journal_beside_it_is_not_whole(tmp_path, suffix):
     assert read(path)[0] == WANTED
 
 
+def test_sqlite__with_a_name_that_is_not_utf8_is_read(tmp_path):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    odd = path.rename(tmp_path / os.fsdecode(b"ride?#%\xff.db3"))
+    assert read(odd) == (WANTED, {})
+
+
+def test_sqlite__with_a_path_that_is_too_long_for_it_says_so(tmp_path):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    folder = tmp_path.joinpath(*["f" * 200] * 3)
+    folder.mkdir(parents=True)
+    said = refused(path.rename(folder / "ride.db3"), CodingError)
+    assert "SQLite cannot open it: unable to open database file" in said
+    assert "Give a shorter one" in said
+
+
 def test_sqlite__of_other_programs_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "other.db3") as base:
         base.execute("CREATE TABLE topics (id INTEGER)")
@@ -860,7 +878,7 @@ def split(tmp_path: Path, storage: str) -> Path:
     second.rename(other)
     listing = first.parent / "metadata.yaml"
     text = listing.read_text().replace(f"- {first.name}\n", f"- {first.name}\n  - {other.name}\n")
-    listing.write_text(text)
+    listing.write_text(text.replace("  message_count: 3\n  rel", "  message_count: 5\n  rel"))
     return first.parent
 
 
@@ -876,6 +894,84 @@ def test_folder__is_read_file_by_file(tmp_path, storage):
     assert read(folder / f"ride{suffix}")[0] == WANTED[:2]
     (folder / f"ride_1{suffix}").unlink()
     assert f"names ride_1{suffix}, which is not there" in refused(folder)
+
+
+def listed_as(folder: Path, text: str) -> Path:
+    """Return a folder whose listing of files becomes a text, after the name of its key."""
+    listing = folder / "metadata.yaml"
+    begin, _, rest = listing.read_text().partition("  relative_file_paths:\n")
+    after = rest[rest.index("  ros_distro") :]
+    listing.write_text(f"{begin}  relative_file_paths:{text}\n{after}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n    - ride.mcap  # the first\n\n    # another\n    - 'ride_1.mcap'  # and the last",
+        ' [ride.mcap, "ride_1.mcap"]  # both',
+        " # both\n  - ride.mcap\n  - rides/ride_1.mcap",
+        " [ride.mcap, # the first\n    'ride_1.mcap',\n  ]",
+    ],
+)
+def test_folder__may_list_its_files_in_any_style(tmp_path, text):
+    assert read(listed_as(split(tmp_path, "mcap"), text)) == (WANTED, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("\n    - ride.mcap\n    - &b ride_1.mcap", 1),
+        ("\n    - ride.mcap\n    - {name: ride_1.mcap}", 1),
+        ("\n    - ride.mcap\n    ride_1.mcap", 1),
+        (" ride.mcap", -1),
+        (" [ride.mcap, [ride_1.mcap]]", -1),
+        (" [ride.mcap, ride_1.mcap", -1),
+        (' ["ride.mcap", "ride_1\\u002emcap"]', -1),
+    ],
+)
+def test_folder__whose_listing_is_not_understood_is_refused(tmp_path, text, line):
+    folder = listed_as(split(tmp_path, "mcap"), text)
+    lines = (folder / "metadata.yaml").read_text().splitlines()
+    key = next(k for k, said in enumerate(lines) if "relative_file_paths" in said)
+    said = refused(folder)
+    assert f"metadata.yaml: line {key + 2 + line}: has a list of files" in said
+    assert "ros2 bag reindex" in said
+
+
+def test_folder__with_a_file_that_is_not_listed_or_listed_twice_is_refused(tmp_path):
+    folder = split(tmp_path, "mcap")
+    shutil.copy(folder / "ride.mcap", folder / "ride_2.mcap")
+    said = refused(folder)
+    assert "metadata.yaml: does not name ride_2.mcap, which is beside it" in said
+    (folder / "ride_2.mcap").unlink()
+    assert "names a file twice" in refused(listed_as(folder, " [ride.mcap, ride.mcap]"))
+    (folder / "metadata.yaml").write_text("#" * (files._LISTING_LIMIT + 1))
+    assert "is longer than 4194304 characters" in refused(folder)
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_folder__with_fewer_messages_than_it_lists_is_damaged(tmp_path, storage):
+    folder = split(tmp_path, storage)
+    listing = folder / "metadata.yaml"
+    listing.write_text(listing.read_text().replace("  message_count: 5\n", "  message_count: 6\n"))
+    said = refused(folder)
+    suffix = {"mcap": ".mcap", "sqlite3": ".db3"}[storage]
+    assert f"its files have 5 messages (ride{suffix} 3, ride_1{suffix} 2), but metadata.y" in said
+    assert read(folder, reading=SALVAGE) == (WANTED, {"damaged_bytes": 0, "cut_off": 1})
+
+
+@pytest.mark.parametrize("mode", [0o311, 0o600])
+def test_folder__that_may_not_be_read_is_an_error(tmp_path, mode):
+    folder = split(tmp_path, "mcap")
+    folder.chmod(mode)
+    code = "import sys; from evreel.folders import bag_of; bag_of(sys.argv[1])"
+    done = subprocess.run(
+        [*bound(), sys.executable, "-c", code, str(folder)], capture_output=True, text=True
+    )
+    folder.chmod(0o700)
+    last = done.stderr.splitlines()[-1]
+    assert last == f"evreel.errors.SourceError: {folder}: cannot be read: Permission denied"
 
 
 def test_folder__names_the_file_that_is_damaged(tmp_path):

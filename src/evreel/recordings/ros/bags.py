@@ -86,6 +86,8 @@ class BagFile(ABC):
         Number of a connection → what is known of it; complete once the file is opened.
     places
         A place after all messages.
+    n_messages
+        How many messages the file says that it has, once it is opened; None if it does not.
     """
 
     is_ros1 = False
@@ -98,6 +100,7 @@ class BagFile(ABC):
         self.connections: dict[int, Connection] = {}
         self._source = source or path
         self._size = self.places = 0
+        self.n_messages: int | None = None
 
     def open(self) -> None:
         """Find the connections.

@@ -9,6 +9,7 @@ Source: the tables as rosbag2's plugin ``sqlite3`` makes them, versions 1 to 4 o
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -43,7 +44,9 @@ class Db3(BagFile):
         return f"message {place}" if place else "tables"
 
     def bytes_from(self, place: int) -> int:
-        """Return the bytes of the file without those of the messages before one."""
+        """Return the bytes of the file without those of the messages before one; 0 after all."""
+        if place >= self.places:
+            return 0
         query = f"SELECT ifnull(sum(length(data)), 0) FROM messages WHERE id < {place}"
         try:
             with self._connected() as base:
@@ -109,12 +112,22 @@ class Db3(BagFile):
                 )
             (last,) = next(self._rows(base, "SELECT max(id) FROM messages"))
             self.places = last + 1 if isinstance(last, int) else 1
+            ((self.n_messages,),) = self._rows(base, "SELECT count(*) FROM messages")
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
         # Immutable: no locks, and no files beside it.
-        name = f"file:{quote(str(self._source.absolute()))}?mode=ro&immutable=1"
-        with contextlib.closing(sqlite3.connect(name, uri=True, isolation_level=None)) as base:
+        name = f"file:{quote(os.fsencode(self._source.absolute()))}?mode=ro&immutable=1"
+        try:
+            opened = sqlite3.connect(name, uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise BagDamage(
+                f"SQLite cannot open it: {words_of(error)}",
+                0,
+                "It opens files whose path has up to some 500 bytes. Give a shorter one.",
+                is_whole=True,
+            ) from error
+        with contextlib.closing(opened) as base:
             base.text_factory = bytes
             base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MESSAGE_LIMIT)
             for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):

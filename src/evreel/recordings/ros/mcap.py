@@ -63,7 +63,6 @@ class Mcap(BagFile):
 
     def _open(self) -> None:
         self._schemas: dict[int, tuple[str, str, str]] = {}
-        self._n_messages: int | None = None
         self._is_listed = False
         kind, begin, size = self._head(len(MAGIC))
         if kind != _HEADER:
@@ -79,7 +78,7 @@ class Mcap(BagFile):
                 raise
             self.connections.clear()
             self._schemas.clear()
-            self._n_messages = None
+            self.n_messages = None
             self._scan()
         self.is_ros1 = any(not one.is_cdr for one in self.connections.values())
 
@@ -138,7 +137,7 @@ class Mcap(BagFile):
         """Take what a schema, a channel or statistics say."""
         parts = _Parts(data, at)
         if kind == _STATISTICS:
-            self._n_messages = parts.number(8)
+            self.n_messages = parts.number(8)
             return
         number = parts.number(2)
         if kind == _SCHEMA:
@@ -186,10 +185,10 @@ class Mcap(BagFile):
             elif kind == _CHUNK:
                 yield from self._of_chunk(at, begin, size, wanted)
             at = begin + size
-        if self._n_messages not in (None, self._seen):
+        if self.n_messages not in (None, self._seen):
             raise BagDamage(
                 f"there are {self._seen} messages before here; its statistics state "
-                f"{self._n_messages}",
+                f"{self.n_messages}",
                 at,
             )
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 from evreel.errors import EventsError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
+from evreel.folders import BAG_LISTING
 from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
@@ -28,7 +29,7 @@ from evreel.recordings.ros.definitions import (
     Struct,
     check_installed,
 )
-from evreel.recordings.ros.files import files_of_bag, head_of, unpacked
+from evreel.recordings.ros.files import BagFiles, files_of_bag, head_of, unpacked
 from evreel.recordings.ros.packets import (
     ArrayFields,
     Decoder,
@@ -111,6 +112,7 @@ class RosRecording(DecodedRecording):
         self._files: list[_File] = []
         self._unpacked: list[BinaryIO] = []
         self._damaged_at: int | None = None
+        self._lost: BagDamage | None = None
         try:
             super().__init__(path, sensor=sensor, reading=reading)
         except BaseException:
@@ -127,13 +129,14 @@ class RosRecording(DecodedRecording):
             file.close()
 
     def _first_file(self) -> Path:
-        return files_of_bag(self.path)[0]
+        return files_of_bag(self.path).paths[0]
 
     def _open(self) -> Sensor | None:
         check_installed()
         base = 0
         try:
-            for path in files_of_bag(self.path):
+            listed = files_of_bag(self.path)
+            for path in listed.paths:
                 bag = self._bag_of(path)
                 self._files.append(_File(bag, base, {}))
                 try:
@@ -143,10 +146,31 @@ class RosRecording(DecodedRecording):
                     raise
                 base += bag.places
             self._size = base
+            self._check_messages(listed)
             self._choose()
             return self._stated_sensor()
         except BagDamage as damage:
             self._raise(damage)
+
+    def _check_messages(self, listed: BagFiles) -> None:
+        """Compare how many messages the files have, where they state it, with the listing."""
+        counts = [file.bag.n_messages for file in self._files]
+        found = sum(count or 0 for count in counts)
+        if listed.n_messages is None or None in counts or found >= listed.n_messages:
+            return
+        each = ", ".join(
+            f"{file.bag.path.name} {count}"
+            for file, count in zip(self._files[:_LISTED], counts, strict=False)
+        )
+        self._lost = BagDamage(
+            f"its files have {found} messages ({each}), but {BAG_LISTING} states "
+            f"{listed.n_messages}",
+            self._size,
+            "Copy the folder again. If its recorder lost them, run ros2 bag reindex, or set "
+            "on_damage: salvage to read what there is.",
+        )
+        if self.reading.on_damage != "salvage":
+            raise self._lost
 
     def _bag_of(self, path: Path) -> BagFile:
         """Return a file of the bag, which is not opened yet."""
@@ -234,6 +258,8 @@ class RosRecording(DecodedRecording):
                 except BagDamage as damage:
                     damage.place += base
                     raise
+        if self._lost is not None:
+            raise self._lost
 
     def _reader(self, message: Message, wanted: _Wanted) -> Reader:
         data = message.data
@@ -376,7 +402,7 @@ def open_bag(
     path, stream, sensor, reading
         As `RosRecording` takes them.
     """
-    first = files_of_bag(Path(path))[0]
+    first = files_of_bag(Path(path)).paths[0]
     kind = _kinds(head_of(first, plain=True), first)[1]
     return kind(path, stream=stream, sensor=sensor, reading=reading)
 
