@@ -783,7 +783,7 @@ def test_sqlite__names_the_message_that_is_damaged(tmp_path):
         (data,) = base.execute("SELECT data FROM messages WHERE id = 3").fetchone()
         base.execute("UPDATE messages SET data = ? WHERE id = 3", (data[:-1],))
     said = refused(path)
-    assert "r.db3: message 3: the message that begins here ends after" in said
+    assert "r.db3: message 3: the message of /dvs/events that begins here ends after" in said
     events, repairs = read(path, reading=SALVAGE)
     assert events == WANTED[:2]
     assert 0 < repairs["damaged_bytes"] < path.stat().st_size
@@ -859,12 +859,55 @@ def test_sizes__of_what_is_packed_are_not_trusted(tmp_path, monkeypatch):
 
 def test_sensor__that_changes_is_damage_and_one_that_is_not_real_an_error(tmp_path):
     path = made.bag1(tmp_path / "r.bag", [made.array(EVENTS[:2]), made.array(EVENTS[2:], (9, 6))])
-    assert "states a sensor of 9x6 px, but the first one 8x6" in refused(path)
+    said = refused(path)
+    assert "states a sensor of 9x6 px, but that of the recording is 8x6" in said
+    assert "Record each camera, and each size, on a topic of its own" in said
     assert read(path, reading=SALVAGE)[0] == WANTED[:2]
     zero = made.bag1(tmp_path / "z.bag", [made.array(EVENTS, (0, 6))])
     assert "a sensor of height 6 and width 0" in refused(zero)
     with pytest.raises(RecordingError, match="states a sensor of 8x6 px, but 9x9 was given"):
         open_recording(path, sensor=Sensor(9, 9))
+
+
+def test_sensor__of_no_size_is_one_that_is_not_stated(tmp_path):
+    said = [made.array([], (0, 0)), made.array(EVENTS[:2], (0, 0)), made.array(EVENTS[2:])]
+    path = made.bag1(tmp_path / "r.bag", said)
+    assert "rosbag1 does not state the sensor's size" in refused(path)
+    assert "Give it: --sensor" in refused(path)
+    assert read(path, sensor=Sensor(6, 8)) == (WANTED, {})
+    assert "a sensor of 8x6 px, but that of the recording is 9x9" in refused(
+        path, sensor=Sensor(9, 9)
+    )
+    path = made.bag1(tmp_path / "e.bag", [said[0], *MESSAGES])
+    assert read(path) == (WANTED, {})
+    path = made.bag1(tmp_path / "n.bag", said[:1])
+    assert read(path, sensor=Sensor(6, 8)) == ([], {})
+
+
+@pytest.mark.parametrize(("byte", "why"), [(0, "is in big-endian CDR"), (7, "another form of CDR")])
+def test_messages__in_other_forms_of_cdr_are_whole(tmp_path, byte, why):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        ((data,),) = base.execute("SELECT data FROM messages WHERE id = 1").fetchall()
+        other = data[:1] + bytes([byte]) + data[2:]
+        base.execute("UPDATE messages SET data = ? WHERE id = 1", (other,))
+    for reading in (Reading(), SALVAGE):
+        said = refused(path, CodingError, reading=reading)
+        assert "message 1: the message of /dvs/events that begins here begins with" in said
+        assert why in said
+        assert "download" not in said
+
+
+def test_times__of_more_than_a_second_of_ns_say_what_can_be_done(tmp_path):
+    stamp = START + 123_456_789
+    packet = made.packet(bytes(8), stamp, encoding="mono")
+    for k, said in enumerate((made.array([(stamp, 1, 1, 1)]), packet)):
+        path = made.bag2(tmp_path / f"{k}", [said], "sqlite3")
+        with sqlite3.connect(path) as base:
+            ((data,),) = base.execute("SELECT data FROM messages").fetchall()
+            wrong = data.replace(struct.pack("<I", 123_456_789), struct.pack("<I", 10**9))
+            base.execute("UPDATE messages SET data = ?", (wrong,))
+        assert "the driver wrote it so; set on_damage: salvage" in refused(path)
 
 
 # Folders

@@ -26,6 +26,9 @@ DEFINITION_LIMIT = 1 << 18
 _IDL_LIMIT = 1 << 15
 _PLAIN_LIMIT = 1 << 13
 """Characters of it without comments and constants; those of ROS have up to some 10³."""
+_CDR_FORMS = (0, 1, 2, 3, 6, 7, 8, 9, 10, 11)
+"""Second byte of messages in CDR: big-endian where even, with lists of parameters from 2 on, and in
+the second version from 6 on."""
 _MOST_TYPES = 64
 _DEEPEST = 16
 _MOST_FIELDS = 1_000
@@ -116,7 +119,14 @@ class Rows(NamedTuple):
 
 
 class FieldError(Exception):
-    """A message does not have the bytes that its definition asks for."""
+    """A message does not have the bytes that its definition asks for, or values that make sense.
+
+    If `is_whole`, nothing is wrong with it, but it is coded in a way that cannot be read.
+    """
+
+    def __init__(self, problem: str, hint: str | None = None, *, is_whole: bool = False) -> None:
+        super().__init__(problem)
+        self.hint, self.is_whole = hint, is_whole
 
 
 class Reader:
@@ -143,8 +153,16 @@ class Reader:
         self._is_cdr = is_cdr
         self._start = self.at = 4 if is_cdr else 0
         if is_cdr and (len(data) < 4 or data[0] or data[1] != 1):
-            # Other numbers stand for other encodings, big-endian ones among them.
-            raise FieldError(f"begins with {bytes(data[:4])!r}, not as little-endian CDR does")
+            said = f"begins with {bytes(data[:4])!r}, not as little-endian CDR does"
+            if len(data) < 4 or data[0] or data[1] not in _CDR_FORMS:
+                raise FieldError(said)
+            form = "in big-endian CDR" if data[1] == 0 else "in another form of CDR"
+            raise FieldError(
+                f"{said}: it is {form}",
+                "Record it with a middleware that writes little-endian CDR, as those of ROS 2 do "
+                "by default on common machines, or write the bag again in it.",
+                is_whole=True,
+            )
 
     def fields(self, of: Struct, last: str | None = None) -> dict[str, Any]:
         """Return the values of fields, up to the one named `last`, or of all.

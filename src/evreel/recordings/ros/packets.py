@@ -55,6 +55,11 @@ EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
 _EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
 """Encoding → its name elsewhere, and bytes of a word."""
+WRONG_TIME = (
+    "If other copies have it, too, the driver wrote it so; set on_damage: salvage to read what is "
+    "before it."
+)
+"""What to do where a message has a time that is none."""
 _UNKNOWN = -(1 << 62)
 _LIBCAER_WRAP_US = 1 << 31
 _UINT32 = struct.Struct("<I")
@@ -150,7 +155,7 @@ class EncodingError(Exception):
 def stamp_us(stamp: dict[str, int]) -> int:
     """Return a time of ROS in whole µs; what is less is cut off."""
     if not 0 <= stamp["nanosec"] < 1_000_000_000:
-        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second")
+        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second", WRONG_TIME)
     return stamp["sec"] * 1_000_000 + stamp["nanosec"] // 1_000
 
 
@@ -238,7 +243,8 @@ class _Gathering(Decoder):
             if got < take:
                 raise FieldError(
                     f"has an event, number {done} of it, whose polarity is not 0 or 1, or "
-                    "whose time has 10⁹ ns or more"
+                    "whose time has 10⁹ ns or more",
+                    WRONG_TIME,
                 )
             if self._rows == PIECE_ROWS:
                 yield self.rest()

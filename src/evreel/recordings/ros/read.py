@@ -48,6 +48,7 @@ _MAGIC_BYTES = 9
 class _Wanted(NamedTuple):
     """A connection whose messages are read: as what, their fields, and what reads these."""
 
+    topic: str
     role: str
     of: Struct
     is_cdr: bool
@@ -72,7 +73,7 @@ class RosRecording(DecodedRecording):
     stream
         Name of the topic of events; needed only if the bag has several.
     sensor
-        Not needed: messages state it.
+        Needed only if messages do not state it, but 0x0.
     reading
         How events and files that break a rule are handled.
 
@@ -206,8 +207,8 @@ class RosRecording(DecodedRecording):
         except EncodingError as error:
             self._refuse(f"topic {one.topic}, of {one.type}, {error}")
         if role == _EVENTS and is_array(of):
-            return _Wanted(role, of, one.is_cdr, ArrayFields(of).read)
-        return _Wanted(role, of, one.is_cdr, lambda reader: reader.fields(of))
+            return _Wanted(one.topic, role, of, one.is_cdr, ArrayFields(of).read)
+        return _Wanted(one.topic, role, of, one.is_cdr, lambda reader: reader.fields(of))
 
     def _chosen(self, events: list[Topic], topics: list[Topic]) -> Topic:
         """Return the topic of events that was asked for, or the only one."""
@@ -230,20 +231,28 @@ class RosRecording(DecodedRecording):
         return events[0]
 
     def _stated_sensor(self) -> Sensor | None:
-        """Return the size that the first message of events states."""
+        """Return the size that the first message of events states; None if it states none.
+
+        A size of 0x0 is none. A message without events need not state it.
+        """
+        first = None
         with contextlib.closing(self._messages({_EVENTS})) as messages:
-            first = next(messages, None)
+            for first, wanted in messages:
+                try:
+                    found = wanted.fields(self._reader(first, wanted))
+                except FieldError as error:
+                    raise _damage(error, first, wanted) from error
+                height, width = found["height"], found["width"]
+                if height or width:
+                    try:
+                        return Sensor.checked(height, width)
+                    except EventsError as error:
+                        raise BagDamage(error.problem, first.place) from error
+                if found["events"].n:
+                    return None
         if first is None:
             self._refuse(f"has no messages of topic {self._topic}")
-        message, wanted = first
-        try:
-            found = wanted.fields(self._reader(message, wanted))
-            self._height, self._width = found["height"], found["width"]
-            return Sensor.checked(self._height, self._width)
-        except FieldError as error:
-            raise BagDamage(f"the message that begins here {error}", message.place) from error
-        except EventsError as error:
-            raise BagDamage(error.problem, message.place) from error
+        return None
 
     def _messages(self, roles: Collection[str]) -> Generator[tuple[Message, _Wanted], None, None]:
         """Yield the messages of some roles, with places in the whole bag."""
@@ -294,8 +303,7 @@ class RosRecording(DecodedRecording):
                         raise EncodingError("has messages by several definitions")
                     yield from decoder.add(found, reader, message.place)
                 except FieldError as error:
-                    problem = f"the message that begins here {error}"
-                    raise BagDamage(problem, message.place) from error
+                    raise _damage(error, message, wanted) from error
                 except EncodingError as error:
                     problem = f"topic {self._topic} {error}"
                     raise BagDamage(problem, message.place, is_whole=True) from error
@@ -310,10 +318,13 @@ class RosRecording(DecodedRecording):
             self._raise(damage)
 
     def _check_size(self, found: dict[str, Any]) -> None:
-        if (found["height"], found["width"]) != (self._height, self._width):
+        height, width = found["height"], found["width"]
+        if (height, width) not in (self.sensor, (0, 0)):
             raise FieldError(
-                f"states a sensor of {found['width']}x{found['height']} px, but the first one "
-                f"{self._width}x{self._height}"
+                f"states a sensor of {width}x{height} px, but that of the recording is "
+                f"{self.sensor.width}x{self.sensor.height}",
+                "Record each camera, and each size, on a topic of its own; or set on_damage: "
+                "salvage to read what is before.",
             )
 
     def _bytes_from(self, damage: RecordingError) -> int | None:
@@ -405,6 +416,12 @@ def open_bag(
     first = files_of_bag(Path(path)).paths[0]
     kind = _kinds(head_of(first, plain=True), first)[1]
     return kind(path, stream=stream, sensor=sensor, reading=reading)
+
+
+def _damage(error: FieldError, message: Message, wanted: _Wanted) -> BagDamage:
+    """Return what a message is that cannot be read."""
+    problem = f"the message of {wanted.topic} that begins here {error}"
+    return BagDamage(problem, message.place, error.hint, is_whole=error.is_whole)
 
 
 def _listed(topics: Collection[Topic]) -> str:
