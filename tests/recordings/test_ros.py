@@ -464,6 +464,67 @@ def test_topics__of_a_camera_named_after_its_triggers_have_events(tmp_path):
         assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
 
 
+def test_topics__of_the_same_name_but_for_slashes_are_told_apart(tmp_path):
+    said = [made.array(EVENTS[:2], topic="/events"), made.array(EVENTS[2:], topic="events")]
+    path = made.bag1(tmp_path / "r.bag", said)
+    assert read(path, stream="/events")[0] == WANTED[:2]
+    assert read(path, stream="events")[0] == WANTED[2:]
+
+
+def test_topics__with_trigger_in_their_name_have_events_if_they_are_asked_for(tmp_path):
+    said = [made.array(EVENTS, topic="/dvs/triggered"), made.time(START + 3_999)]
+    path = made.bag1(tmp_path / "r.bag", said)
+    assert "has no topic of events" in refused(path)
+    with open_recording(path, stream="dvs/triggered") as recording:
+        assert rows(recording) == WANTED
+        assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
+
+
+OTHER = "faults_msgs/msg/EventArray"
+
+
+def fault(topic: str) -> made.Said:
+    """Return a message whose type only has the name of one of events."""
+    return made.Said(topic, OTHER, lambda types: types.types[OTHER](7, "hot"))
+
+
+@pytest.mark.parametrize("topic", ["/robot/faults", "/dvs/faults", "/dvs/trigger_faults"])
+def test_topics__of_another_type_of_that_name_are_left_out(tmp_path, topic):
+    said = [fault(topic), *MESSAGES]
+    text = [(OTHER, "uint8 code\nstring mode\n")]
+    path = made.bag1(tmp_path / "r.bag", said, definitions=text)
+    skipped = {"skipped_side_topics": 1} if "trigger" in topic else {}
+    with open_recording(path) as recording:
+        list(recording.batches())
+        assert recording.repairs == skipped
+        assert rows(recording) == WANTED
+    only = made.bag1(tmp_path / "o.bag", said[:1], definitions=text)
+    if "trigger" not in topic:
+        assert "has fields code, mode, which are not those of events" in refused(only)
+
+
+def test_side_streams__have_a_topic_that_can_be_read_rather_than_one_that_cannot(tmp_path):
+    said = [fault("/dvs/trigger"), made.time(START + 3_999, "/dvs/z/trigger"), *MESSAGES]
+    text = [(OTHER, "uint8 code\nstring mode\n")]
+    with open_recording(made.bag1(tmp_path / "r.bag", said, definitions=text)) as recording:
+        assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
+        assert recording.repairs == {"skipped_side_topics": 1}
+
+
+def test_side_streams__leave_out_messages_that_cannot_be_read(tmp_path):
+    path = made.bag2(tmp_path / "r", [*MESSAGES, *SIDE, SIDE[0]], "sqlite3")
+    with sqlite3.connect(path) as base:
+        ((data,),) = base.execute("SELECT data FROM messages WHERE id = 4").fetchall()
+        for number, wrong in ((4, b"\0\0" + data[2:]), (5, data[:30])):
+            base.execute("UPDATE messages SET data = ? WHERE id = ?", (wrong, number))
+    with open_recording(path) as recording:
+        kinds = [type(batch) for batch in recording.batches()]
+        assert kinds.count(FrameTimes) == 1
+        assert Imu not in kinds
+        assert recording.repairs == {"skipped_side_messages": 2}
+        assert rows(recording) == WANTED
+
+
 def test_bag__without_a_message_of_its_events_says_so(tmp_path):
     path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
     with sqlite3.connect(path) as base:
@@ -471,8 +532,11 @@ def test_bag__without_a_message_of_its_events_says_so(tmp_path):
     assert "has no messages of topic /dvs/events" in refused(path, UnknownFormatError)
 
 
-def test_side_streams__of_one_kind_are_the_raw_images(tmp_path):
-    said = [made.image(START + 1_000, "/dvs/drawn"), made.image(START + 5_000, "/dvs/a/image_raw")]
+def test_side_streams__of_one_kind_are_the_raw_images_nearest_to_the_events(tmp_path):
+    names = ("/dvs/drawn", "/dvs/image_raw", "/dvs/a/image_raw")
+    said = [
+        made.image(START + t, name) for t, name in zip((1_000, 5_000, 9_000), names, strict=True)
+    ]
     with open_recording(made.bag1(tmp_path / "r.bag", MESSAGES + said)) as recording:
         (frames,) = (batch for batch in recording.batches() if isinstance(batch, FrameTimes))
         assert (frames.exposure_start_us + recording.t_offset).tolist() == [START // 1_000 + 5]

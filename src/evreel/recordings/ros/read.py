@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -38,7 +39,14 @@ from evreel.recordings.ros.packets import (
     decoder_for,
     is_array,
 )
-from evreel.recordings.ros.side import SideBatch, Topic, check_side, is_events, side_topics
+from evreel.recordings.ros.side import (
+    SideBatch,
+    Topic,
+    check_side,
+    is_events,
+    may_be_events,
+    side_topics,
+)
 
 _EVENTS = "events"
 _LISTED = 20
@@ -114,6 +122,7 @@ class RosRecording(DecodedRecording):
         self._unpacked: list[BinaryIO] = []
         self._damaged_at: int | None = None
         self._lost: BagDamage | None = None
+        self._n_unknown = 0
         try:
             super().__init__(path, sensor=sensor, reading=reading)
         except BaseException:
@@ -189,15 +198,29 @@ class RosRecording(DecodedRecording):
         connections = [one for file in self._files for one in file.bag.connections.values()]
         topics = sorted({Topic(one.topic, one.type) for one in connections})
         self.header = "".join(f"{topic.name} {topic.type}\n" for topic in topics)
-        events = self._chosen([topic for topic in topics if is_events(topic)], topics)
-        roles = {events.name: _EVENTS, **side_topics(events, topics)}
+        definitions = Definitions(self.path, self._files[0].bag.is_ros1)
+        by_topic: dict[Topic, list[Connection]] = {}
+        for one in connections:
+            by_topic.setdefault(Topic(one.topic, one.type), []).append(one)
+
+        @functools.cache
+        def is_known(topic: Topic, role: str) -> bool:
+            try:
+                for one in by_topic[topic]:
+                    self._as(role, one, definitions)
+            except UnknownFormatError:
+                self._n_unknown += role != _EVENTS
+                return False
+            return True
+
+        events = self._chosen(topics, lambda topic: is_known(topic, _EVENTS))
+        roles = {events.name: _EVENTS, **side_topics(events, topics, is_known)}
         self._topic = events.name
         self._roles = set(roles.values())
-        definitions = Definitions(self.path, self._files[0].bag.is_ros1)
         for file in self._files:
             for number, one in file.bag.connections.items():
                 role = roles.get(one.topic)
-                if role is not None:
+                if role == _EVENTS or (role and is_known(Topic(one.topic, one.type), role)):
                     file.wanted[number] = self._as(role, one, definitions)
 
     def _as(self, role: str, one: Connection, definitions: Definitions) -> _Wanted:
@@ -210,20 +233,28 @@ class RosRecording(DecodedRecording):
             return _Wanted(one.topic, role, of, one.is_cdr, ArrayFields(of).read)
         return _Wanted(one.topic, role, of, one.is_cdr, lambda reader: reader.fields(of))
 
-    def _chosen(self, events: list[Topic], topics: list[Topic]) -> Topic:
+    def _chosen(self, topics: list[Topic], is_known: Callable[[Topic], bool]) -> Topic:
         """Return the topic of events that was asked for, or the only one."""
+        events = [topic for topic in topics if is_events(topic)]
+        asked = self._asked_topic
+        if asked is not None:
+            # A topic that is named has events, even if its name speaks of triggers.
+            named = [topic for topic in topics if may_be_events(topic)]
+            named.sort(key=lambda topic: topic.name != str(asked))
+            for topic in named:
+                if topic.name.strip("/") == str(asked).strip("/"):
+                    return topic
+        elif len(events) > 1:
+            events = [topic for topic in events if is_known(topic)] or events
         if not events:
             self._refuse(
                 f"has no topic of events, only {_listed(topics)}",
                 hint="Messages of type EventArray and EventPacket can be read.",
             )
-        asked = self._asked_topic
-        names = {topic.name for topic in events}
-        if asked is not None:
-            events = [topic for topic in events if topic.name.strip("/") == str(asked).strip("/")]
-        if len({topic.name for topic in events}) != 1:
+        names = sorted({topic.name for topic in events})
+        if asked is not None or len(names) != 1:
             raise UsageError(
-                f"its topics of events are {', '.join(sorted(names))}; "
+                f"its topics of events are {', '.join(names)}; "
                 + ("none is chosen" if asked is None else f"{asked} is not one of them"),
                 path=self.path,
                 hint="Give the name of one as stream (--stream, events/stream).",
@@ -288,13 +319,18 @@ class RosRecording(DecodedRecording):
         decoder: Decoder | None = None
         of: Struct | None = None
         damage: BagDamage | None = None
+        self._count("skipped_side_topics", self._n_unknown if side else 0)
         try:
             for message, wanted in self._messages(roles):
+                if wanted.role != _EVENTS:
+                    try:
+                        reader = self._reader(message, wanted)
+                        yield from batches[wanted.role].add(wanted.of, reader)
+                    except FieldError:
+                        self._count("skipped_side_messages", 1)
+                    continue
                 try:
                     reader = self._reader(message, wanted)
-                    if wanted.role != _EVENTS:
-                        yield from batches[wanted.role].add(wanted.of, reader)
-                        continue
                     found = wanted.fields(reader)
                     self._check_size(found)
                     if decoder is None:

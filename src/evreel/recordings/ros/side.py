@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,44 +52,57 @@ class Topic(NamedTuple):
         return self.name[: self.name.rfind("/") + 1]
 
 
+def may_be_events(topic: Topic) -> bool:
+    """Tell whether a topic has messages of a type that events have."""
+    return topic.type.rpartition("/")[2] in EVENT_TYPES
+
+
 def is_events(topic: Topic) -> bool:
-    """Tell whether a topic has events."""
-    has_packets = topic.type.rpartition("/")[2] in EVENT_TYPES
-    return has_packets and "trigger" not in topic.name.rpartition("/")[2]
+    """Tell whether a topic has events, by its type and its name."""
+    return may_be_events(topic) and "trigger" not in topic.name.rpartition("/")[2]
 
 
 def kind_of(topic: Topic) -> str | None:
     """Return the side stream that a topic is, None if it is none."""
     if topic.type in _KINDS:
         return _KINDS[topic.type]
-    has_times = topic.type in _STAMPS or topic.type.rpartition("/")[2] in EVENT_TYPES
+    has_times = topic.type in _STAMPS or may_be_events(topic)
     is_named = "trigger" in topic.name and not is_events(topic)
     return TRIGGERS if has_times and is_named else None
 
 
-def side_topics(events: Topic, topics: list[Topic]) -> dict[str, str]:
+def side_topics(
+    events: Topic, topics: list[Topic], is_known: Callable[[Topic, str], bool]
+) -> dict[str, str]:
     """Return the side topics of an event topic, name → kind: one of each kind, in its namespace.
 
-    Of several, one whose name has ``image_raw``, or else the first by name: it has the fewest
-    parts.
+    Of several that are known, it is one whose name has the fewest parts; of these, one that has
+    ``image_raw`` in it, or else the first by name.
+
+    Parameters
+    ----------
+    events : the topic of events.
+    topics : all topics.
+    is_known : function of a topic and its kind: whether its messages can be read.
 
     Examples
     --------
     >>> image = "sensor_msgs/msg/Image"
     >>> listed = [Topic(name, image) for name in ("/dvs/drawn", "/dvs/image_raw", "/rgb/image_raw")]
-    >>> side_topics(Topic("/dvs/events", "dvs_msgs/msg/EventArray"), listed)
+    >>> side_topics(Topic("/dvs/events", "dvs_msgs/msg/EventArray"), listed, lambda *_: True)
     {'/dvs/image_raw': 'frames'}
     """
     chosen: dict[str, str] = {}
     for topic in sorted(topics, key=_preference):
         kind = kind_of(topic)
-        if kind and topic.name.startswith(events.camera):
-            chosen.setdefault(kind, topic.name)
+        is_near = topic.name.startswith(events.camera) and topic.name != events.name
+        if kind and is_near and kind not in chosen and is_known(topic, kind):
+            chosen[kind] = topic.name
     return {name: kind for kind, name in chosen.items()}
 
 
-def _preference(topic: Topic) -> tuple[bool, int, str]:
-    return _RAW not in topic.name, topic.name.count("/"), topic.name
+def _preference(topic: Topic) -> tuple[int, bool, str]:
+    return topic.name.count("/"), _RAW not in topic.name, topic.name
 
 
 def check_side(of: Struct, kind: str) -> None:
