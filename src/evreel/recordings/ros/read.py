@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from bisect import bisect
 from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -319,6 +320,8 @@ class RosRecording(DecodedRecording):
         decoder: Decoder | None = None
         of: Struct | None = None
         damage: BagDamage | None = None
+        bases = [one.base for one in self._files]
+        n_files = 0  # up to that of the message before
         self._count("skipped_side_topics", self._n_unknown if side else 0)
         try:
             for message, wanted in self._messages(roles):
@@ -337,6 +340,9 @@ class RosRecording(DecodedRecording):
                         decoder, of = decoder_for(wanted.of, found, self.sensor), wanted.of
                     elif wanted.of is not of:
                         raise EncodingError("has messages by several definitions")
+                    before, n_files = n_files, bisect(bases, message.place)
+                    if n_files != before:  # no piece has events of two files
+                        yield decoder.rest()
                     yield from decoder.add(found, reader, message.place)
                 except FieldError as error:
                     raise _damage(error, message, wanted) from error
@@ -381,10 +387,9 @@ class RosRecording(DecodedRecording):
         before = [file for file in self._files if file.base <= offset]
         file = before[-1] if before else self._files[0]
         said = file.bag.said(offset - file.base)
-        found: dict[str, Any] = {"offset": offset} if file.bag.has_bytes else {"place": said}
         if self.path != file.bag.path:
-            found["place"] = f"{said} of {file.bag.path.name}"
-        return found
+            return {"place": f"{said} of {file.bag.path.name}"}
+        return {"offset": offset} if file.bag.has_bytes else {"place": said}
 
     def _raise(self, damage: BagDamage) -> NoReturn:
         """Raise for damage of the bag."""
