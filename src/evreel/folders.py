@@ -78,6 +78,22 @@ def bag_of(path: str | Path) -> Path | None:
         raise _unreadable(Path(path), error) from error
 
 
+def hint_of_bag(folder: str | Path) -> str:
+    """Return what to do with a folder that has files of bags of ROS 2, but does not list them.
+
+    It is empty for any other folder.
+    """
+    try:
+        if (Path(folder) / BAG_LISTING).exists() or not bags_in(Path(folder)):
+            return ""
+    except OSError:
+        return ""
+    return (
+        f"A bag of ROS 2 has a {BAG_LISTING} there, which a recording that was killed lacks: run "
+        "ros2 bag reindex, or give one file as the recording. "
+    )
+
+
 def bags_in(folder: Path) -> list[Path]:
     """Return the files of a folder, in any order, that are named as those of bags of ROS 2 are.
 

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
+from evreel import steps
+from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import FrameTimes, Imu, Sensor
 from evreel.kernels import ros as kernels
 from evreel.recordings import open_recording
@@ -1121,10 +1122,60 @@ def test_zstandard__of_something_else_or_damaged_is_refused(tmp_path, monkeypatc
     said = refused(written(tmp_path, "d.mcap.zstd", bytes(damaged)))
     assert "cannot be decompressed by Zstandard" in said
     cut = written(tmp_path, "cut.mcap.zstd", path.read_bytes()[:-20])
-    assert "starts with b''" in refused(cut)
+    said = refused(cut)
+    assert "cut.mcap.zstd: byte 0: has no bytes, or none that are whole" in said
+    assert "Copy or download it again." in said
     monkeypatch.setattr(files, "_MOST_TIMES", 0)
     monkeypatch.setattr(files, "_SPARE_BYTES", 100)
     assert "it has more than 100 bytes then" in refused(path)
+
+
+def test_zstandard__cut_off_before_a_topic_of_events_says_that_it_was_cut(tmp_path):
+    import zstandard
+
+    whole = made.mcap(tmp_path / "r.mcap", [*SIDE, *MESSAGES], chunked=False).read_bytes()
+    cut = whole[: len(made.MCAP) + 40]
+    path = written(tmp_path, "cut.mcap.zstd", zstandard.compress(cut))
+    said = refused(path, reading=SALVAGE)
+    assert "no topic" not in said
+    assert f"bytes, but the file ends at byte {len(cut)}" in said
+
+
+def test_folder__with_an_empty_file_says_so(tmp_path):
+    folder = split(tmp_path, "mcap")
+    (folder / "ride_1.mcap").write_bytes(b"")
+    said = refused(folder)
+    assert "ride_1.mcap: byte 0: has no bytes" in said
+    assert "one may be given as the recording" in said
+
+
+def test_folder__without_a_listing_says_how_to_make_one(tmp_path):
+    folder = split(tmp_path, "mcap")
+    (folder / "metadata.yaml").unlink()
+    for reading_of in (
+        lambda: open_recording(folder),
+        lambda: steps.info(folder),
+        lambda: steps.events(folder, tmp_path / "o.h5"),
+    ):
+        with pytest.raises(EvreelError, match="run ros2 bag reindex, or give one file as the rec"):
+            reading_of()
+    (folder / "ride.mcap").unlink()
+    (folder / "ride_1.mcap").unlink()
+    assert "ros2" not in refused(folder)
+
+
+def test_sqlite__may_have_many_topics(tmp_path):
+    path = made.bag2(tmp_path / "r", MESSAGES, "sqlite3")
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE topics SET id = 5000")
+        base.execute("UPDATE messages SET topic_id = 5000")
+        for k in range(1, 1_200):
+            base.execute(
+                "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles, "
+                "type_description_hash) VALUES (?, ?, 'std_msgs/msg/Header', 'cdr', '', '')",
+                (k, f"/t{k}"),
+            )
+    assert read(path) == (WANTED, {})
 
 
 def test_rows__of_a_bag_are_those_that_rosbags_reads(tmp_path):

@@ -16,6 +16,7 @@ from evreel.contents import annotated, folders, made, published, tables, videos
 from evreel.contents.look import Look
 from evreel.errors import EvreelError, UsageError
 from evreel.files.clock import CLOCK_SUFFIX, HEADER
+from evreel.folders import hint_of_bag
 from evreel.layout import FEATURES, LABEL_MAP, SAMPLES, SLICES
 from evreel.release.manifest import PLAN_COLUMNS
 from evreel.samples.tables import CUT_COLUMNS, TABLE_COLUMNS
@@ -175,7 +176,7 @@ def described(path: str | Path) -> Mapping[str, Any] | None:
         raise UsageError(
             "is a folder of no kind that is known here",
             path=path,
-            hint=f"Name a file in it. Known are {known_kinds()}.",
+            hint=f"{hint_of_bag(path)}Name a file in it. Known are {known_kinds()}.",
         )
     return None
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from evreel.closing import Closing
 from evreel.errors import RecordingError, UnknownFormatError, UsageError
 from evreel.events import Batch, Events, Sensor
-from evreel.folders import bag_of, folder_of
+from evreel.folders import bag_of, folder_of, hint_of_bag
 from evreel.outputs import Progress, silent
 from evreel.recordings.prefetch import default_threads, prefetched
 from evreel.settings import Place, Settings, guess, optional, setting
@@ -381,7 +381,8 @@ def open_recording(
         with path.open("rb") as file:
             head = file.read(_PROBE_BYTES)
     except OSError as error:
-        raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
+        hint = hint_of_bag(path).rstrip() or None
+        raise RecordingError(f"cannot be read: {error.strerror}", path=path, hint=hint) from error
     except ValueError as error:
         raise UsageError(f"{str(path)!r} is not a valid file name") from error
     if not head:

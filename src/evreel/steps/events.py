@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evreel.dataset.settings import AcquireSettings, EventsSettings, MemberSettings
 from evreel.errors import RecordingError, SourceError, UsageError
-from evreel.folders import SUFFIX, bag_of, folder_of, listing_of
+from evreel.folders import SUFFIX, bag_of, folder_of, hint_of_bag, listing_of
 from evreel.outputs import Progress, atomic, scratch_path, silent
 from evreel.provenance import STEP_REVISIONS, Provenance, decoding, sha256, state
 from evreel.steps.common import LOG, changed, hashed, named, unverified_note
@@ -125,9 +125,9 @@ def events(
         raise UsageError(
             "is a folder, not a recording",
             path=recording,
-            hint="Name one file in it; or say which of its files are samples: --members, or "
-            "samples.members. If its npy files are the columns of one recording, say which: "
-            "--columns, or events.columns.",
+            hint=f"{hint_of_bag(folder)}Name one file in it; or say which of its files are "
+            "samples: --members, or samples.members. If its npy files are the columns of one "
+            "recording, say which: --columns, or events.columns.",
         )
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream do not apply to an archive")

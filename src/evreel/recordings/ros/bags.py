@@ -88,6 +88,8 @@ class BagFile(ABC):
         A place after all messages.
     n_messages
         How many messages the file says that it has, once it is opened; None if it does not.
+    ended
+        The damage up to which connections were looked for; None if there was none.
     """
 
     is_ros1 = False
@@ -101,6 +103,7 @@ class BagFile(ABC):
         self._source = source or path
         self._size = self.places = 0
         self.n_messages: int | None = None
+        self.ended: BagDamage | None = None
 
     def open(self) -> None:
         """Find the connections.
@@ -159,6 +162,7 @@ class BagFile(ABC):
         except BagDamage as damage:
             if damage.is_whole or not self.salvages:
                 raise
+            self.ended = damage
 
     def _read(self, size: int, at: int, what: str) -> bytes:
         """Return bytes of the file; raise `BagDamage` if it ends before."""

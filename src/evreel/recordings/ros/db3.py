@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from evreel.errors import words_of
 from evreel.recordings.ros.bags import (
+    CONNECTION_LIMIT,
     MESSAGE_LIMIT,
     BagDamage,
     BagFile,
@@ -30,7 +31,6 @@ MAGIC = b"SQLite format 3\0"
 
 _CODINGS = {"ros2msg": "msg", "ros2idl": "idl"}
 _RECOVER = "Copy it again, or write what is whole into another one with sqlite3's .recover."
-_MOST_TYPES = 1_000
 
 
 class Db3(BagFile):
@@ -92,14 +92,16 @@ class Db3(BagFile):
                     for name, coding, text in self._rows(
                         base,
                         "SELECT topic_type, encoding, encoded_message_definition FROM "
-                        f"message_definitions LIMIT {_MOST_TYPES}",
+                        f"message_definitions LIMIT {CONNECTION_LIMIT}",
                     )
                 }
             for number, topic, kind, form in self._rows(
                 base,
                 "SELECT id, name, type, serialization_format FROM topics ORDER BY id "
-                f"LIMIT {_MOST_TYPES}",
+                f"LIMIT {CONNECTION_LIMIT + 1}",
             ):
+                if len(self.connections) == CONNECTION_LIMIT:
+                    raise BagDamage(f"there are more than {CONNECTION_LIMIT} topics", 0)
                 if not isinstance(number, int):
                     raise BagDamage("the table of topics has a row without a number", 0)
                 coding, text = definitions.get(kind, ("", ""))

@@ -28,6 +28,8 @@ _NAME = re.compile(
     re.VERBOSE,
 )
 _REINDEX = "Run ros2 bag reindex, or give one file as the recording."
+AGAIN = "Copy or download it again."
+"""What to do with a file that is not whole."""
 _ZSTD_SUFFIX = ".zstd"
 
 
@@ -224,5 +226,5 @@ def _damaged(path: Path, why: str) -> RecordingError:
         f"cannot be decompressed by Zstandard: {why}",
         path=path,
         offset=0,
-        hint="Copy or download it again.",
+        hint=AGAIN,
     )

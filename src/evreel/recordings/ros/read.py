@@ -31,7 +31,7 @@ from evreel.recordings.ros.definitions import (
     Struct,
     check_installed,
 )
-from evreel.recordings.ros.files import BagFiles, files_of_bag, head_of, unpacked
+from evreel.recordings.ros.files import AGAIN, BagFiles, files_of_bag, head_of, unpacked
 from evreel.recordings.ros.packets import (
     ArrayFields,
     Decoder,
@@ -51,6 +51,7 @@ from evreel.recordings.ros.side import (
 
 _EVENTS = "events"
 _LISTED = 20
+_ONE_FILE = "Of several files in a folder, one may be given as the recording."
 _MAGIC_BYTES = 9
 
 
@@ -248,6 +249,10 @@ class RosRecording(DecodedRecording):
         elif len(events) > 1:
             events = [topic for topic in events if is_known(topic)] or events
         if not events:
+            for bag, base, _ in self._files:
+                if bag.ended is not None:  # there may have been some after it
+                    bag.ended.place += base
+                    raise bag.ended
             self._refuse(
                 f"has no topic of events, only {_listed(topics)}",
                 hint="Messages of type EventArray and EventPacket can be read.",
@@ -433,6 +438,10 @@ def _kinds(head: bytes, path: Path) -> tuple[type[BagFile], type[RosRecording]]:
     for magic, kinds in _KINDS.items():
         if head.startswith(magic[:_MAGIC_BYTES]):
             return kinds
+    if not head:
+        raise RecordingError(
+            "has no bytes, or none that are whole", path=path, offset=0, hint=f"{AGAIN} {_ONE_FILE}"
+        )
     raise UnknownFormatError(
         f"starts with {head[:16]!r}, which is not the start of a file of a ROS bag",
         path=path,
