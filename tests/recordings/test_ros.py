@@ -625,7 +625,10 @@ def test_definitions__of_ros_and_of_events_need_not_be_in_the_bag(tmp_path, kind
         (SIZED + "dvs_msgs/Event[] events\nuint8 events\n" + EVENT, "has a field twice"),
         (SIZED + "dvs_msgs/Event[] events\n" + EVENT + "string x2\n", "which are not those of"),
         (SIZED + "dvs_msgs/Event[4] events\n" + EVENT, "which are not those of events"),
-        ("# " + "y" * definitions.DEFINITION_LIMIT, "has 262146 characters; 262144 are read"),
+        (
+            "# " + "y" * definitions.DEFINITION_LIMIT,
+            "has 262,146 characters; at most 262,144 can be",
+        ),
         ("uint8 x\n" * 1_100, "is longer, or more involved, than those of ROS"),
         ("uint8 x", "has fields x, which are not those of events"),
         ("a_msgs/A a\n" * 2 + nested_types(), "has more than 1000 fields"),
@@ -885,6 +888,7 @@ def test_sqlite__of_other_programs_is_refused(tmp_path):
         base.execute("CREATE VIEW messages AS SELECT 1 AS id, 1 AS topic_id, x'00' AS data")
     said = refused(tmp_path / "other.db3", CodingError)
     assert "is an SQLite file without the tables of a ROS 2 bag" in said
+    assert "Give a .db3 file that ros2 bag recorded" in said
 
 
 def test_file__that_disappears_while_it_is_read_is_an_error_of_every_reading(tmp_path):
@@ -904,6 +908,14 @@ def test_sqlite__is_left_as_it_is(tmp_path):
     assert read(path)[0] == WANTED
     assert path.read_bytes() == content
     assert sorted(file.name for file in path.parent.iterdir()) == names
+
+
+def test_sizes__that_are_too_large_are_told_with_the_limit(tmp_path):
+    content = made.bag1(tmp_path / "r.bag", MESSAGES).read_bytes()
+    at = content.index(b"\n") + 1
+    large = content[:at] + struct.pack("<I", 70_000) + content[at + 4 :]
+    said = refused(written(tmp_path, "large.bag", large))
+    assert "has a header of 70,000 bytes; at most 65,536 can be read" in said
 
 
 def test_sizes__of_what_is_packed_are_not_trusted(tmp_path, monkeypatch):

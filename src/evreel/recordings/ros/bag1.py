@@ -28,6 +28,7 @@ from evreel.recordings.ros.bags import (
     BagFile,
     Connection,
     Message,
+    check_size,
     read_text,
     undone,
 )
@@ -112,12 +113,7 @@ class Bag1(BagFile):
     def _head(self, at: int) -> tuple[int, dict[bytes, bytes], int, int]:
         """Return a record's kind, its fields, where its data begin, and how many bytes they are."""
         size = _SIZE.unpack(self._read(4, at, "a record's size"))[0]
-        if size > _HEADER_LIMIT:
-            raise BagDamage(
-                f"the record that begins here has a header of {size} bytes; {_HEADER_LIMIT} are "
-                "read",
-                at,
-            )
+        check_size(size, at, _HEADER_LIMIT, "a header of ")
         head = self._read(size + 4, at + 4, "a record's header")
         kind, fields = _fields(head[:-4], at)
         return kind, fields, at + 8 + size, _SIZE.unpack(head[-4:])[0]
@@ -171,7 +167,7 @@ class Bag1(BagFile):
             elif kind == _MESSAGE:
                 number = self._number(fields, at)
                 if wanted is not None and number in wanted:
-                    _check_size(size, at)
+                    check_size(size, at)
                     data = self._read(size, begin, "a message")
                     yield Message(number, at, memoryview(data))
             at = end
@@ -190,7 +186,7 @@ class Bag1(BagFile):
         wanted: Collection[int] | None,
     ) -> Iterator[Message]:
         """Yield the messages of a chunk, which begins at byte `at`."""
-        _check_size(size, at)
+        check_size(size, at)
         data = undone(packing, memoryview(self._read(size, begin, "a chunk")), at, "the chunk")
         stated = int.from_bytes(_field(fields, b"size", 4, at), "little")
         if len(data) != stated:
@@ -242,13 +238,6 @@ class Bag1(BagFile):
         if number not in self.connections:
             raise BagDamage(f"a message is of connection {number}, which is not known", at)
         return number
-
-
-def _check_size(size: int, at: int) -> None:
-    if size > MESSAGE_LIMIT:
-        raise BagDamage(
-            f"the record that begins here has {size} bytes; {MESSAGE_LIMIT} are read", at
-        )
 
 
 def _fields(header: bytes, at: int) -> tuple[int, dict[bytes, bytes]]:

@@ -186,6 +186,21 @@ class BagFile(ABC):
         return data
 
 
+def check_size(size: int, at: int, limit: int = MESSAGE_LIMIT, what: str = "") -> None:
+    """Raise `BagDamage` if a record has more bytes than can be read, `MESSAGE_LIMIT` by default.
+
+    Parameters
+    ----------
+    size : bytes of the record, or of `what` in it.
+    at : where the record begins.
+    """
+    if size > limit:
+        raise BagDamage(
+            f"the record that begins here has {what}{size:,} bytes; at most {limit:,} can be read",
+            at,
+        )
+
+
 def undone(compression: str, packed: memoryview, place: int, what: str) -> memoryview:
     """Return what a chunk or a message holds, undoing its compression.
 

@@ -79,7 +79,7 @@ class Db3(BagFile):
                 raise BagDamage(
                     "is an SQLite file without the tables of a ROS 2 bag, topics and messages",
                     0,
-                    "Is it another program's?",
+                    "Give a .db3 file that ros2 bag recorded. If this was one, copy it again.",
                     is_whole=True,
                 )
             definitions: dict[bytes, tuple[str, str]] = {}

@@ -340,7 +340,9 @@ class Definitions:
     def _parsed(self, name: str, coding: str, text: str) -> Mapping[str, Any]:
         limit = DEFINITION_LIMIT if coding == "msg" else _IDL_LIMIT
         if len(text) > limit:
-            raise self._unknown(name, f"has {len(text)} characters; {limit} are read")
+            raise self._unknown(
+                name, f"has {len(text):,} characters; at most {limit:,} can be read"
+            )
         parsers = _rosbags()
         plain = _without_comments(text) if coding == "msg" else _plain_idl(text)
         # Time grows with the square of its length.

@@ -28,11 +28,11 @@ from collections.abc import Collection, Iterator
 import deflate
 
 from evreel.recordings.ros.bags import (
-    MESSAGE_LIMIT,
     BagDamage,
     BagFile,
     Connection,
     Message,
+    check_size,
     read_text,
     undone,
 )
@@ -127,10 +127,7 @@ class Mcap(BagFile):
         return kind, at + _HEAD.size, size
 
     def _small(self, size: int, begin: int, at: int) -> bytes:
-        if size > _SMALL_LIMIT:
-            raise BagDamage(
-                f"the record that begins here has {size} bytes; {_SMALL_LIMIT} are read", at
-            )
+        check_size(size, at, _SMALL_LIMIT)
         return self._read(size, begin, "a record")
 
     def _take(self, kind: int, data: memoryview, at: int) -> None:
@@ -177,7 +174,7 @@ class Mcap(BagFile):
             if kind in (_SCHEMA, _CHANNEL):
                 self._take(kind, memoryview(self._small(size, begin, at)), at)
             elif kind == _MESSAGE:
-                _check_size(size, at)
+                check_size(size, at)
                 number = self._channel(self._read(min(size, 2), begin, "a message"), at)
                 if wanted is not None and number in wanted:
                     data = memoryview(self._read(size, begin, "a message"))
@@ -196,7 +193,7 @@ class Mcap(BagFile):
         self, at: int, begin: int, size: int, wanted: Collection[int] | None
     ) -> Iterator[Message]:
         """Yield the messages of a chunk, whose record begins at byte `at`."""
-        _check_size(size, at)
+        check_size(size, at)
         parts = _Parts(memoryview(self._read(size, begin, "a chunk")), at)
         _, _, stated, crc = _IN_CHUNK.unpack(parts.fixed(_IN_CHUNK.size))
         packing = parts.text("a compression")
@@ -237,13 +234,6 @@ def _content(data: memoryview, at: int) -> memoryview:
     if len(data) < _IN_MESSAGE.size:
         raise BagDamage(f"a message's record has {len(data)} bytes", at)
     return data[_IN_MESSAGE.size :]
-
-
-def _check_size(size: int, at: int) -> None:
-    if size > MESSAGE_LIMIT:
-        raise BagDamage(
-            f"the record that begins here has {size} bytes; {MESSAGE_LIMIT} are read", at
-        )
 
 
 def _check_kind(kind: int, at: int) -> None:
