@@ -465,6 +465,21 @@ def test_topics__of_a_camera_named_after_its_triggers_have_events(tmp_path):
         assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
 
 
+def test_events__that_are_late_or_outside_are_named_by_their_own_message(tmp_path, monkeypatch):
+    first = [made.array(EVENTS[:2]), made.array(EVENTS[2:])]
+    for k, t in enumerate((EVENTS[-1][0] - 9_000, EVENTS[0][0])):  # a late one, and a jump
+        late = [*first, made.array([EVENTS[-1], (t, 0, 0, 1)])]
+        path = made.bag2(tmp_path / f"l{k}", late, "sqlite3")
+        for rows_of_a_piece in (1 << 17, 3):
+            monkeypatch.setattr(packets, "PIECE_ROWS", rows_of_a_piece)
+            said = refused(path)
+            assert "l" + f"{k}.db3: message 3: " in said
+            assert f"event t={t // 1_000} µs, number 1 from here, is " in said
+    outside = [*first, made.array([*EVENTS[-1:], (EVENTS[-1][0], 8, 0, 1)])]
+    path = made.bag2(tmp_path / "o", outside, "sqlite3")
+    assert "message 3: event x=8, y=0, number 1 from here, is outside" in refused(path)
+
+
 def test_topics__of_the_same_name_but_for_slashes_are_told_apart(tmp_path):
     said = [made.array(EVENTS[:2], topic="/events"), made.array(EVENTS[2:], topic="events")]
     path = made.bag1(tmp_path / "r.bag", said)

@@ -336,7 +336,7 @@ class DecodedRecording(Closing):
         self._fail(
             f"event x={piece.x[row]}, y={piece.y[row]}, {piece.nth(row)}, is "
             f"outside the sensor of {width}x{height} px{more}",
-            piece.offset,
+            piece.place(row)[0],
             hint=hint,
         )
 
@@ -362,7 +362,7 @@ class DecodedRecording(Closing):
                     self._fail(
                         f"event t={t[row]} µs, {piece.nth(row)}, is before "
                         f"t={last} of the previous event",
-                        piece.offset,
+                        piece.place(row)[0],
                         hint="To sort, drop or clamp late events, set on_disorder: sort, drop or "
                         "clamp.",
                     )
@@ -381,7 +381,7 @@ class DecodedRecording(Closing):
                 f"the clock jumps: event t={piece.t[row]} µs, {piece.nth(row)}, "
                 f"is after t={last} of the one before it",
                 path=self.path,
-                **self._located(piece.offset),
+                **self._located(piece.place(row)[0]),
             )
         raise self._jumped(parts)
 

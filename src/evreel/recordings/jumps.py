@@ -167,7 +167,7 @@ class Divided:
     clock
         The jumps so far.
     places
-        Where the first of them are: the byte of a piece, and the number of the event from there.
+        Where the first of them are: a byte, and the number of the event from there.
     """
 
     def __init__(self, pieces: Iterator[Piece | Side]) -> None:
@@ -204,7 +204,7 @@ class Divided:
             row = jump.row - self._first
             for held in self._held:
                 if row < len(held.t):
-                    self.places.append((held.offset, held.row + row))
+                    self.places.append(held.place(row))
                     break
                 row -= len(held.t)
         taken = list(_parted(self._held, part))

@@ -55,11 +55,6 @@ EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
 _EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
 """Encoding → its name elsewhere, and bytes of a word."""
-WRONG_TIME = (
-    "If other copies have it, too, the driver wrote it so; set on_damage: salvage to read what is "
-    "before it."
-)
-"""What to do where a message has a time that is none."""
 _UNKNOWN = -(1 << 62)
 _LIBCAER_WRAP_US = 1 << 31
 _UINT32 = struct.Struct("<I")
@@ -152,10 +147,16 @@ class EncodingError(Exception):
     """Events that are whole, but coded in a way that cannot be read."""
 
 
+_WRONG_TIME = (
+    "If other copies have it, too, the driver wrote it so; set on_damage: salvage to read what is "
+    "before it."
+)
+
+
 def stamp_us(stamp: dict[str, int]) -> int:
     """Return a time of ROS in whole µs; what is less is cut off."""
     if not 0 <= stamp["nanosec"] < 1_000_000_000:
-        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second", WRONG_TIME)
+        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second", _WRONG_TIME)
     return stamp["sec"] * 1_000_000 + stamp["nanosec"] // 1_000
 
 
@@ -211,6 +212,7 @@ class _Gathering(Decoder):
         super().__init__(sensor)
         self._columns, self._rows = columns_for(PIECE_ROWS), 0
         self._place = self._before = 0
+        self._starts: list[tuple[int, int, int]] = []
         self._last, self._sound = _UNKNOWN, True
 
     def _gather(
@@ -233,6 +235,8 @@ class _Gathering(Decoder):
         while done < n:
             if not self._rows:
                 self._place, self._before = place, done
+            if not (self._rows and done):
+                self._starts.append((self._rows, place, done))
             take = min(n - done, PIECE_ROWS - self._rows)
             rows = tuple(column[self._rows : self._rows + take] for column in self._columns)
             got = fill(done, take, rows)
@@ -244,7 +248,7 @@ class _Gathering(Decoder):
                 raise FieldError(
                     f"has an event, number {done} of it, whose polarity is not 0 or 1, or "
                     "whose time has 10⁹ ns or more",
-                    WRONG_TIME,
+                    _WRONG_TIME,
                 )
             if self._rows == PIECE_ROWS:
                 yield self.rest()
@@ -252,7 +256,9 @@ class _Gathering(Decoder):
     def rest(self) -> Piece:
         """Return the events that were not yielded."""
         t, x, y, p = first_rows(self._columns, self._rows)
-        piece = Piece(t, x, y, p, self._place, self._sound, self._before)
+        at = self._place, self._sound, self._before
+        piece = Piece(t, x, y, p, *at, starts=tuple(self._starts))
+        self._starts = []
         self._columns, self._rows = columns_for(PIECE_ROWS), 0
         self._last, self._sound = _UNKNOWN, True
         return piece
