@@ -312,6 +312,40 @@ def test_packets__in_mono_count_from_their_time_base(tmp_path):
         assert read(path) == (wanted, {})
 
 
+def test_packets__in_mono_are_moved_by_the_first_one_with_events(tmp_path):
+    content = (300 | 1 << 32 | 2 << 48 | 1 << 63).to_bytes(8, "little")
+    said = [
+        made.packet(b"", START + 10**9, encoding="mono", time_base=0),
+        made.packet(content, START, encoding="mono", time_base=5_000_000),
+    ]
+    assert read(made.bag2(tmp_path / "r", said)) == ([(START // 1_000, 1, 2, 1)], {})
+
+
+@pytest.mark.parametrize("numbers", [(5, 6, 0), (0, 0, 0)])
+def test_packets__in_mono_of_a_camera_started_again_are_at_their_stamps(tmp_path, numbers):
+    content = (300 | 1 << 32 | 2 << 48 | 1 << 63).to_bytes(8, "little")
+    times = [(0, 5 * 10**9), (10**6, 5 * 10**9 + 10**6), (10**8, 7_000)]
+    said = [
+        made.packet(content, START + stamp, encoding="mono", time_base=base, seq=seq)
+        for (stamp, base), seq in zip(times, numbers, strict=True)
+    ]
+    wanted = [((START + stamp) // 1_000, 1, 2, 1) for stamp, _ in times]
+    assert read(made.bag2(tmp_path / "r", said)) == (wanted, {"clock_restarts": 1})
+
+
+@pytest.mark.parametrize("encoding", ["mono", "libcaer", "libcaer_cmp", "evt2", "evt21", "evt3"])
+def test_packets__that_are_missing_are_counted_in_every_encoding(tmp_path, encoding):
+    content = bytes(8) if encoding in ("mono", "libcaer") else b""
+    said = [
+        made.packet(content, START + k, encoding=encoding, seq=seq, time_base=START)
+        for k, seq in enumerate((3, 4, 8, 9, 11))
+    ]
+    with open_recording(made.bag2(tmp_path / "r", said)) as recording:
+        for _ in recording.batches():
+            pass
+        assert recording.repairs["lost_packets"] == 4
+
+
 def test_packets__in_libcaer_wrap_within_a_message(tmp_path):
     def word(t, x, y, p):
         return (1 | p << 1 | y << 2 | x << 17 | t << 32).to_bytes(8, "little")
@@ -417,6 +451,103 @@ def test_packets__with_half_a_word_or_an_unknown_one_are_damaged(tmp_path):
         assert events == [(START // 1_000, 1, 1, 1)]
         assert 0 < repairs["damaged_bytes"] < path.stat().st_size
         path.unlink()
+
+
+SECOND = 1_000_000
+
+
+def turning(at: int, span: int = 1 << 24) -> bytes:
+    """Return words of EVT 3.0 of three events, 10 µs apart, of a clock that began at 0 µs."""
+    t = at % span
+    return packed(
+        "3.0", prophesee.ENCODERS["3.0"].encode([(t + 10 * k, k, 2, 1) for k in range(3)])
+    )
+
+
+def at_times(*starts: int) -> list:
+    return [(START // 1_000 + at + 10 * k, k, 2, 1) for at in starts for k in range(3)]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("pause", [0.3, 1, 1.06, 4, 6, 16.7, 16.8, 20, 60, 3_600])
+def test_packets__keep_the_time_over_a_pause(tmp_path, pause, counts):
+    begin = 16 * SECOND  # the clock of 16.78 s begins again soon
+    pause = round(pause * SECOND)
+    starts = [0, 300_000, 600_000, 600_000 + pause, 900_000 + pause]
+    said = [
+        made.packet(turning(begin + at), START + 1_000 * at + late, seq=number if counts else 0)
+        for at, number, late in zip(starts, [0, 1, 2, 9, 10], [0, 4_000, 0, 7_000, 0], strict=True)
+    ]
+    path = made.bag2(tmp_path / "r", said)
+    assert read(path) == (at_times(*starts), {"lost_packets": 6} if counts else {})
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_packets__of_a_camera_started_again_are_at_their_stamps(tmp_path, counts):
+    starts = [0, 1_000, 5 * SECOND, 5 * SECOND + 1_000]
+    clock = [7 * SECOND, 7 * SECOND + 1_000, 20_000, 21_000]
+    said = [
+        made.packet(turning(t), START + 1_000 * at, seq=number if counts else 0)
+        for at, t, number in zip(starts, clock, [40, 41, 0, 1], strict=True)
+    ]
+    assert read(made.bag2(tmp_path / "r", said)) == (at_times(*starts), {"clock_restarts": 1})
+
+
+def test_packets__that_follow_keep_their_clock_when_the_other_is_set(tmp_path):
+    said = [
+        made.packet(turning(at), START + 1_000 * stamp, seq=k)
+        for k, (at, stamp) in enumerate([(0, 0), (1_000, 1_000), (2_000, 5 * SECOND)])
+    ]
+    assert read(made.bag2(tmp_path / "r", said)) == (at_times(0, 1_000, 2_000), {})
+
+
+def test_packets__after_missing_ones_wait_for_their_row_and_time(tmp_path):
+    def content(*words):
+        return struct.pack(f"<{len(words)}H", *words)
+
+    first = content(0x8001, 0x6005, 3, 0x2003)
+    second = content(0x6009, 5)  # a later time and another row
+    third = content(0x2005, 0x3801, 0x4001)
+    fourth = content(0x2006, 0x8001, 0x600A, 0x2007, 4, 0x2001)
+    said = [
+        made.packet(words, START + 4_000 * k, seq=k)
+        for k, words in enumerate((first, second, third, fourth))
+    ]
+    one = (START // 1_000, 3, 3, 0)
+    late = [(START // 1_000 + 4, 5, 5, 0), (START // 1_000 + 4, 1, 5, 1)]
+    last = (START // 1_000 + 5, 1, 4, 0)
+    same = [(late[0][0], 6, 5, 0), (last[0], 7, 5, 0), last]
+    assert read(made.bag2(tmp_path / "r", said)) == ([one, *late, *same], {})
+    said.pop(1)
+    counts = {"lost_packets": 1, "skipped_unplaced_words": 4}
+    assert read(made.bag2(tmp_path / "gap", said)) == ([one, last], counts)
+
+
+def test_packets__that_come_late_are_not_lost(tmp_path):
+    starts = [0, 1_000, 3_000, 2_000, 4_000]
+    said = [made.packet(turning(at), START + 1_000 * at, seq=at // 1_000) for at in starts]
+    path = made.bag2(tmp_path / "r", said)
+    assert read(path, reading=Reading(on_disorder="sort")) == (
+        at_times(*sorted(starts)),
+        {"disordered_events": 3},
+    )
+
+
+@pytest.mark.parametrize("number", [2**64 - 1, 2**63])
+def test_packets__with_a_number_that_is_no_count_are_of_a_camera_started_again(tmp_path, number):
+    said = [
+        made.packet(turning(at), START + 1_000 * at, seq=seq) for at, seq in ((0, 0), (90, number))
+    ]
+    assert read(made.bag2(tmp_path / "r", said)) == (at_times(0, 90), {"clock_restarts": 1})
+
+
+def test_packets__that_begin_with_damage_keep_the_events_before_it(tmp_path):
+    said = [made.packet(turning(0) + b"\x00\x90" + turning(90), START)]
+    path = made.bag1(tmp_path / "r.bag", said)
+    assert "has word 0x9000, number" in refused(path)
+    events, repairs = read(path, reading=SALVAGE)
+    assert events == at_times(0)
+    assert repairs["damaged_bytes"] > 0
 
 
 # Topics

@@ -37,6 +37,11 @@ class EvtDecoder:
     ----------
     encoding : ``EVT2``, ``EVT21`` or ``EVT3``.
     sensor : the sensor's size, by which events are checked.
+
+    Attributes
+    ----------
+    span_us
+        After how many µs a camera's clock begins at 0 again.
     """
 
     def __init__(self, encoding: str, sensor: Sensor) -> None:
@@ -44,6 +49,8 @@ class EvtDecoder:
 
         kernels: dict[str, Any] = {"EVT2": evt.evt2, "EVT21": evt.evt21, "EVT3": evt.evt3}
         self._decode = kernels[encoding]
+        self._kind_at, time_bits = (12, 24) if encoding == "EVT3" else (28, 34)
+        self.span_us = 1 << time_bits
         self._tables = () if encoding == "EVT2" else _set_bits()
         self._sensor = sensor
         self._state = new_state()
@@ -104,6 +111,27 @@ class EvtDecoder:
     def first_us(self) -> int | None:
         """Return the timestamp of the first event that was not yielded; None if there is none."""
         return int(self._columns[0][0]) if self._rows else None
+
+    def now_us(self) -> int | None:
+        """Return the last time that a word stated in full, to some ms; None before the first."""
+        from evreel.kernels import evt
+
+        base = int(self._state[evt.BASE])
+        return base if base >= 0 else None
+
+    def time_word(self, words: tuple[npt.NDArray[Any], ...]) -> int:
+        """Return the index of the first word that states a time in full; their number if none."""
+        states = words[0] >> words[0].dtype.type(self._kind_at) == 8
+        return int(np.argmax(states)) if states.any() else len(states)
+
+    def forget(self, *, row: bool) -> None:
+        """Take time as unknown until a word states it in full, and if `row` is set, the row."""
+        from evreel.kernels import evt
+
+        self._state[[evt.BASE, evt.NOW]] = evt.UNKNOWN
+        self._state[evt.HIGH] = -1
+        if row:
+            self._state[[evt.ROW, evt.VECTOR]] = evt.UNKNOWN
 
     def rest(self) -> Piece:
         """Return the events that were not yielded."""

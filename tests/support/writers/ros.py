@@ -92,13 +92,15 @@ def packet(
     time_base=0,
     topic="/event_camera/events",
     big=False,
+    seq=3,
+    frame="dvs",
 ):
     """Return a packet of events with a header's stamp in ns."""
 
     def make(types):
         width, height = size
         return types.types[PACKET](
-            *(header(types, stamp), height, width, 3, time_base, encoding, big),
+            *(header(types, stamp, frame), height, width, seq, time_base, encoding, big),
             np.frombuffer(content, np.uint8),
         )
 

@@ -18,8 +18,12 @@ libcaer_cmp  words of 16 bits, with times since ``time_base`` (`evreel.kernels.r
 
 evt… and mono count from when the camera was started. The stamp of a message's header is the time of
 its first event by the clock that all others have, as well as the driver can tell. So all times are
-moved by the same number of µs: what the first packet's first event is early. Later stamps are not
-used: they jitter by milliseconds.
+moved by the same number of µs: in evt…, what the first packet's first event is before its stamp,
+and in mono, what its ``time_base`` is. Later stamps jitter by milliseconds; they only tell apart
+what differs by seconds: how long a pause was, and that the camera was started again.
+
+Packets are numbered (``seq``). Where some are missing, what words depend on is unknown until it is
+stated again.
 
 Sources: the README of event_camera_msgs, and event_camera_codecs for libcaer.
 """
@@ -55,6 +59,14 @@ EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
 _EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
 """Encoding → its name elsewhere, and bytes of a word."""
+NEXT, GAP, RESTART = "next", "gap", "restart"
+_MOST_LOST = 1 << 31
+"""Numbers of packets that may be missing in a row; a larger step is not one of a count."""
+_STEP_US = 500_000
+"""How far a stamp may be from the time of the words before, µs; where it is farther, there was a
+pause. Words of EVT 3.0 count on over pauses below 1 s."""
+_FITS_US = 1_000_000
+"""How far a time that is right may be from a stamp, µs, beside how late stamps were before."""
 _UNKNOWN = -(1 << 62)
 _LIBCAER_WRAP_US = 1 << 31
 _UINT32 = struct.Struct("<I")
@@ -177,11 +189,59 @@ class _Layout(NamedTuple):
     others: Int64Array
 
 
+class Sequence:
+    """Follows the numbers that a driver gives to its packets, each one more than the one before.
+
+    Attributes
+    ----------
+    lost
+        How many packets are missing, of those with numbers between the first and the last.
+    restarts
+        How many times the camera was started again.
+    """
+
+    def __init__(self) -> None:
+        self.lost = self.restarts = 0
+        self._before: int | None = None
+        self._highest = self._stamp = 0
+
+    def follows(self, number: Any, stamp: int) -> str:
+        """Return whether a packet is the `NEXT` one, comes after a `GAP` or a `RESTART`.
+
+        Parameters
+        ----------
+        number
+            Its number, None if packets have none. If it is that of the packet before, the driver
+            does not count.
+        stamp
+            Its stamp, µs. A lower number with a later stamp is that of a camera started again.
+        """
+        if not isinstance(number, int):
+            return NEXT
+        (before, self._before), (earlier, self._stamp) = (
+            (self._before, number),
+            (self._stamp, stamp),
+        )
+        highest, self._highest = self._highest, max(self._highest, number)
+        if before is None or number in (before, before + 1):
+            return NEXT
+        if highest < number <= highest + _MOST_LOST:
+            self.lost += number - highest - 1
+            return GAP
+        if number < highest and stamp <= earlier:  # it comes late, and was taken as lost
+            self.lost = max(0, self.lost - 1)
+            return GAP
+        self._highest = number
+        self.restarts += 1
+        return RESTART
+
+
 class Decoder(ABC):
     """Decodes the messages of one topic; yields events where there are enough for a piece."""
 
     def __init__(self, sensor: Sensor) -> None:
         self._sensor = sensor
+        self._sequence = Sequence()
 
     @abstractmethod
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
@@ -198,8 +258,9 @@ class Decoder(ABC):
         """Return the events that were not yielded."""
 
     def skipped(self) -> dict[str, int]:
-        """Return what was left out, by the name of its count."""
-        return {}
+        """Return what is missing or was left out, by the name of its count."""
+        counts = {"lost_packets": self._sequence.lost, "clock_restarts": self._sequence.restarts}
+        return {name: number for name, number in counts.items() if number}
 
 
 _Columns = tuple[npt.NDArray[Any], ...]
@@ -337,17 +398,25 @@ class MonoDecoder(_Gathering):
     def __init__(self, sensor: Sensor) -> None:
         super().__init__(sensor)
         self._moved_ns: int | None = None
+        self._base_ns = self._stamp_ns = 0  # of the packet before
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         from evreel.kernels import ros
 
         words = _words(found["events"], reader, 8)
-        stamp = found["header"]["stamp"]
-        stamp_us(stamp)
-        if self._moved_ns is None:
-            self._moved_ns = stamp["sec"] * 10**9 + stamp["nanosec"] - found["time_base"]
-        base_us, rest_ns = divmod(found["time_base"] + self._moved_ns, 1_000)
+        stamp, base = found["header"]["stamp"], found["time_base"]
+        follows = self._sequence.follows(found.get("seq"), stamp_us(stamp))
+        if not len(words):
+            return
+        stamp_ns = stamp["sec"] * 10**9 + stamp["nanosec"]
+        if self._moved_ns is None or follows == RESTART:
+            self._moved_ns = stamp_ns - base
+        elif base < self._base_ns - _FITS_US * 1_000 and stamp_ns > self._stamp_ns:
+            self._moved_ns = stamp_ns - base
+            self._sequence.restarts += 1
+        self._base_ns, self._stamp_ns = base, stamp_ns
+        base_us, rest_ns = divmod(base + self._moved_ns, 1_000)
         _check_near(base_us)
         height, width = self._sensor
 
@@ -366,6 +435,7 @@ class LibcaerDecoder(_Gathering):
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         words = _words(found["events"], reader, 8)
+        self._sequence.follows(found.get("seq"), stamp_us(found["header"]["stamp"]))
         base_us = found["time_base"] // 1_000
         _check_near(base_us)
         low = (words >> np.uint64(32)).astype(np.int64)
@@ -395,6 +465,7 @@ class LibcaerCmpDecoder(_Gathering):
         from evreel.kernels import ros
 
         words = _words(found["events"], reader, 2)
+        self._sequence.follows(found.get("seq"), stamp_us(found["header"]["stamp"]))
         base_us = found["time_base"] // 1_000
         _check_near(base_us)
         n, whole = ros.libcaer_size(words)
@@ -414,13 +485,21 @@ class LibcaerCmpDecoder(_Gathering):
 
 
 class EvtPacketDecoder(Decoder):
-    """Decodes packets in an EVT encoding."""
+    """Decodes packets in an EVT encoding.
+
+    Its words count time up to `EvtDecoder.span_us`, and then from 0 again. Where packets are
+    missing, or a stamp is not the time that the words have come to, the number of times that they
+    began again is the one that fits the stamp. If none does, the camera was started again.
+    """
 
     def __init__(self, sensor: Sensor, encoding: str) -> None:
         super().__init__(sensor)
         name, self._size = _EVT[encoding]
         self._words = EvtDecoder(name, sensor)
         self._moved_us: int | None = None
+        self._lag_us = 0  # how late the stamp of the last packet was
+        self._is_placed = False  # whether the words to come are moved by `_moved_us`
+        self._before_us: int | None = None  # the words' time before; None if some are missing
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
@@ -429,26 +508,70 @@ class EvtPacketDecoder(Decoder):
             halves = words[0].view("<u4").reshape(-1, 2)
             words = (halves[:, 1], halves[:, 0])
         stamp = stamp_us(found["header"]["stamp"])
-        decoded = self._decoded(words, place)
-        if self._moved_us is None:
-            held = list(decoded)
-            firsts = [int(one.t[0]) for one in held if len(one.t)]
-            waiting = self._words.first_us()
-            firsts += [] if waiting is None else [waiting]
-            if not firsts:
-                return
-            self._moved_us = stamp - min(firsts)
-            decoded = iter(held)
-        for one in decoded:
-            yield self._moved(one)
+        follows = self._sequence.follows(found.get("seq"), stamp)
+        now = self._words.now_us()
+        begin = 0
+        if follows != NEXT:
+            yield from self._forget(None)
+            if follows == RESTART:
+                self._moved_us = None
+        elif self._is_placed and self._moved_us is not None and now is not None:
+            off = stamp - (now + self._moved_us) - self._lag_us
+            if abs(off) <= _STEP_US:
+                self._lag_us += off
+            else:
+                begin = self._words.time_word(words)
+                yield from self._decoded(words, slice(begin), place, stamp)
+                if begin < len(words[0]):
+                    yield from self._forget(now)
+        yield from self._decoded(words, slice(begin, None), place, stamp)
+
+    def _forget(self, before: int | None) -> Iterator[Piece]:
+        """Yield what is held; take time as unknown, and the row, too, if words are missing."""
+        if self._words.first_us() is not None:
+            yield self.rest()
+        self._words.forget(row=before is None)
+        self._is_placed, self._before_us = False, before
 
     def _decoded(
-        self, words: tuple[npt.NDArray[Any], ...], place: int
+        self, words: tuple[npt.NDArray[Any], ...], part: slice, place: int, stamp: int
     ) -> Iterator[Piece | Triggers]:
+        """Decode a part of the words of a packet."""
         try:
-            yield from self._words.decode(words, place, 0)
+            for one in self._words.decode(tuple(half[part] for half in words), place, 0):
+                self._place(stamp, one)
+                yield self._moved(one)
         except WordError as error:
-            raise _unknown_word(words[0], error.word) from error
+            raise _unknown_word(words[0], (part.start or 0) + error.word) from error
+        finally:
+            self._place(stamp, None)
+
+    def _place(self, stamp: int, one: Piece | Triggers | None) -> None:
+        """Find by how much times are moved, if that is open and there is one."""
+        if self._is_placed:
+            return
+        waiting = self._words.first_us()
+        firsts = [] if waiting is None else [waiting]
+        firsts += [int(one.t[0])] if one is not None and len(one.t) else []
+        if not firsts:
+            return
+        self._is_placed = True
+        t, before, span = min(firsts), self._before_us, self._words.span_us
+        if self._moved_us is None:
+            self._moved_us, self._lag_us = stamp - t, 0
+            return
+        turns, off = _nearest(stamp - (t + self._moved_us) - self._lag_us, span)
+        if abs(off) <= _FITS_US:
+            self._moved_us += turns * span
+            self._lag_us += off
+            return
+        turns, step = _nearest(t - (t if before is None else before), span)
+        if before is not None and abs(step) <= _FITS_US:  # the other clock was set
+            self._moved_us -= turns * span
+            self._lag_us = stamp - (t + self._moved_us)
+            return
+        self._moved_us, self._lag_us = stamp - t, 0
+        self._sequence.restarts += 1
 
     def _moved(self, one: Piece | Triggers) -> Piece | Triggers:
         """Return events or triggers with times by the clock of all others."""
@@ -462,8 +585,14 @@ class EvtPacketDecoder(Decoder):
         return moved
 
     def skipped(self) -> dict[str, int]:
-        """Return how many words were left out, by the name of their count."""
-        return self._words.skipped()
+        """Return how many packets are missing and words were left out, by the name of a count."""
+        return {**super().skipped(), **self._words.skipped()}
+
+
+def _nearest(distance: int, span: int) -> tuple[int, int]:
+    """Return how many spans come nearest to a distance, and what is left of it."""
+    turns = (distance + span // 2) // span
+    return turns, distance - turns * span
 
 
 _OTHERS: dict[str, type[_Gathering]] = {
