@@ -550,6 +550,32 @@ def test_packets__that_begin_with_damage_keep_the_events_before_it(tmp_path):
     assert repairs["damaged_bytes"] > 0
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"encoding": "mono"}, "has events in encoding 'mono' after those in encoding 'evt3'"),
+        ({"big": True}, "has events in encoding 'evt3', big-endian after those in encoding 'evt3'"),
+    ],
+)
+def test_packets__that_change_their_encoding_are_refused(tmp_path, fields, said):
+    later = made.packet(turning(0), START + 10**6, **fields)
+    for path in (
+        made.bag1(tmp_path / "r.bag", [made.packet(turning(0), START), later]),
+        made.bag2(tmp_path / "r", [made.packet(turning(0), START), later]),
+    ):
+        for reading in (Reading(), SALVAGE):
+            assert f"topic /event_camera/events {said}" in refused(
+                path, CodingError, reading=reading
+            )
+
+
+def test_packets__that_change_to_no_encoding_are_damaged(tmp_path):
+    damaged = made.packet(turning(0), START + 10**6, encoding="evu3")
+    path = made.bag2(tmp_path / "r", [made.packet(turning(0), START), damaged])
+    assert "has events in encoding 'evu3', which cannot be read" in refused(path)
+    assert read(path, reading=SALVAGE)[0] == at_times(0)
+
+
 # Topics
 
 
@@ -562,6 +588,35 @@ def two_cameras(tmp_path: Path) -> Path:
             made.image(START + 1_000 * k, topic=f"{name}/image_raw"),
         ]
     return made.bag1(tmp_path / "two.bag", said)
+
+
+def in_turns(kind: str, name: str, turns: str) -> list:
+    """Return messages of cameras, a letter for each, told apart by frame or by who sent them."""
+    said = []
+    for k, camera in enumerate(turns):
+        frame = camera if name == "frame" else "dvs"
+        at = START + 1_000_000 * k
+        if kind == "array":
+            one = made.array([(at, 1, 1, 1)], frame=frame)
+        else:
+            one = made.packet(turning(1_000 * k), at, frame=frame)
+        said.append(one if name == "frame" else one._replace(caller=f"/{camera}"))
+    return said
+
+
+@pytest.mark.parametrize("name", ["frame", "caller"])
+@pytest.mark.parametrize("kind", ["array", "packet"])
+def test_topic__of_several_cameras_in_turns_is_refused(tmp_path, kind, name):
+    path = made.bag1(tmp_path / "r.bag", in_turns(kind, name, "lrlr"))
+    for reading in (Reading(), SALVAGE):
+        said = refused(path, CodingError, reading=reading)
+        assert "has messages of several cameras in turns, of 2 publishers and frames (" in said
+    if name == "frame":
+        assert "(l, r)" in refused(made.bag2(tmp_path / "r", in_turns(kind, name, "lrlr")))
+    many = made.bag1(tmp_path / "many.bag", in_turns(kind, name, "abcdefghi"))
+    assert "of 9 publishers and frames" in refused(many, CodingError)
+    with open_recording(made.bag1(tmp_path / "again.bag", in_turns(kind, name, "llrr"))) as again:
+        assert len(rows(again)) == (4 if kind == "array" else 12)
 
 
 def test_several_topics__are_listed_unless_one_is_named(tmp_path):

@@ -39,11 +39,15 @@ START_S = 1_500_000_000
 
 
 class Said(NamedTuple):
-    """A message: its topic, its type, and function of a store of types that returns it."""
+    """A message: its topic, its type, and function of a store of types that returns it.
+
+    In a ROS 1 bag, one of another caller is of another connection.
+    """
 
     topic: str
     type: str
     make: Any
+    caller: str | None = None
 
 
 @functools.cache
@@ -166,11 +170,13 @@ def bag1(
     with writer:
         if chunk:
             writer.chunk_threshold = chunk
-        connections: dict[tuple[str, str], Any] = {}
+        connections: dict[tuple[str, str, str | None], Any] = {}
         for k, one in enumerate(said):
-            key = one.topic, one.type
+            key = one.topic, one.type, one.caller
             if key not in connections:
-                connections[key] = writer.add_connection(*key, typestore=types)
+                connections[key] = writer.add_connection(
+                    one.topic, one.type, typestore=types, callerid=one.caller
+                )
             data = types.serialize_ros1(one.make(types), one.type)
             writer.write(connections[key], START_S * 10**9 + k * 10**6, bytes(data))
     return path

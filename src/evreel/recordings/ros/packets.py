@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -59,6 +60,7 @@ EVENT_TYPES = ("EventArray", "EventPacket")
 """Names of message types that have events, without their package."""
 _EVT = {"evt2": ("EVT2", 4), "evt21": ("EVT21", 8), "evt3": ("EVT3", 2)}
 """Encoding → its name elsewhere, and bytes of a word."""
+_MOST_CAMERAS = 8
 NEXT, GAP, RESTART = "next", "gap", "restart"
 _MOST_LOST = 1 << 31
 """Numbers of packets that may be missing in a row; a larger step is not one of a count."""
@@ -78,12 +80,14 @@ class _Shape(NamedTuple):
 
     Parameters
     ----------
-    lengths : of the texts and sequences before the events, as `Reader.lengths`.
+    before : bytes of the texts before the events, with their lengths, and where they are.
+    frame : name of the camera's frame.
     height, width, n, first : at which bytes these are, and the first event.
     size, step : bytes of the first event, and of any other.
     """
 
-    lengths: tuple[tuple[int, int], ...]
+    before: tuple[tuple[int, bytes], ...]
+    frame: Any
     height: int
     width: int
     n: int
@@ -95,7 +99,7 @@ class _Shape(NamedTuple):
 class ArrayFields:
     """Reads where the events of ``EventArray`` are, and the sensor's size.
 
-    A message whose texts are as long as those of the one before is laid out as that: the values
+    A message whose texts are those of the one before is laid out as that: the values
     are then read at once, in a fourth of the time of all fields. So it is only if the events are
     last, because what follows would not be checked.
 
@@ -109,7 +113,7 @@ class ArrayFields:
         self._shape: _Shape | None = None
 
     def read(self, reader: Reader) -> dict[str, Any]:
-        """Return ``height``, ``width``, and ``events`` as `Rows`.
+        """Return ``height``, ``width``, ``events`` as `Rows`, and ``header`` with its ``frame_id``.
 
         Raises
         ------
@@ -122,15 +126,21 @@ class ArrayFields:
         shape, data = self._shape, reader.data
         if shape is None or len(data) < shape.first:
             return None
-        for at, length in shape.lengths:
-            if _UINT32.unpack_from(data, at)[0] != length:
+        for at, content in shape.before:
+            if data[at : at + len(content)] != content:
                 return None
         (n,) = _UINT32.unpack_from(data, shape.n)
         if not n or shape.first + shape.size + (n - 1) * shape.step > len(data):
             return None
         (height,) = _UINT32.unpack_from(data, shape.height)
         (width,) = _UINT32.unpack_from(data, shape.width)
-        return {"height": height, "width": width, "events": Rows(shape.first, n)}
+        events = Rows(shape.first, n)
+        return {
+            "height": height,
+            "width": width,
+            "events": events,
+            "header": {"frame_id": shape.frame},
+        }
 
     def _by_fields(self, reader: Reader) -> dict[str, Any]:
         found, places = {}, {}
@@ -143,16 +153,29 @@ class ArrayFields:
                 rows: Rows | None = found[name]
                 is_last = name == self._of.fields[-1][0]
                 if rows is not None and rows.n and is_last and len(before) <= _FEW:
-                    self._shape = self._shape_of(reader, before, rows.at, **places)
+                    frame = found["header"].get("frame_id")
+                    self._shape = self._shape_of(reader, before, frame, rows.at, **places)
         return found
 
     def _shape_of(
-        self, reader: Reader, lengths: tuple[tuple[int, int], ...], at: int, height: int, width: int
+        self,
+        reader: Reader,
+        lengths: tuple[tuple[int, int], ...],
+        frame: Any,
+        at: int,
+        height: int,
+        width: int,
     ) -> _Shape | None:
         events = self._of.kind("events")
         spaced = reader.spacing(events.item, at) if isinstance(events, Many) else None
         n_at = reader.lengths[-1][0]
-        return None if spaced is None else _Shape(lengths, height, width, n_at, at, *spaced)
+        if spaced is None:
+            return None
+        data = reader.data
+        before = tuple(
+            (start, bytes(data[start : start + _UINT32.size + n])) for start, n in lengths
+        )
+        return _Shape(before, frame, height, width, n_at, at, *spaced)
 
 
 class EncodingError(Exception):
@@ -242,6 +265,52 @@ class Decoder(ABC):
     def __init__(self, sensor: Sensor) -> None:
         self._sensor = sensor
         self._sequence = Sequence()
+        self._coding: tuple[bytes, bool] | None = None
+        self._camera: tuple[int, bytes] | None = None
+        self._turns: Counter[tuple[int, bytes]] = Counter()
+
+    def check(self, found: dict[str, Any], publisher: int) -> None:
+        """Check that a message is coded as the first one, and of the same camera.
+
+        Parameters
+        ----------
+        found
+            Its fields.
+        publisher
+            Number of who sent it, 0 if a bag does not say that.
+
+        Raises
+        ------
+        EncodingError
+            If it is coded otherwise, or if messages of two cameras take turns. That one comes
+            after the other is none: a driver may have been started again.
+        FieldError
+            If its encoding is none.
+        """
+        encoding = found.get("encoding")
+        if encoding is not None:
+            coding = encoding, bool(found.get("is_bigendian"))
+            first = self._coding = self._coding or coding
+            if coding != first:
+                if encoding.decode(errors="replace") not in ENCODINGS:
+                    raise FieldError(f"has events in {_said(coding)}, which cannot be read")
+                raise EncodingError(
+                    f"has events in {_said(coding)} after those in {_said(first)}; record each as a "
+                    "topic of its own"
+                )
+        frame = found["header"].get("frame_id")
+        camera = publisher, frame if isinstance(frame, bytes) else b""
+        if camera != self._camera:
+            self._camera = camera
+            self._turns[camera] += 1
+            several = [one for one, turns in self._turns.items() if turns > 1]
+            if len(several) > 1 or len(self._turns) > _MOST_CAMERAS:
+                names = sorted({one[1].decode(errors="replace")[:40] for one in self._turns})
+                listed = ", ".join(names[:_MOST_CAMERAS])
+                raise EncodingError(
+                    f"has messages of several cameras in turns, of {len(self._turns)} publishers "
+                    f"and frames ({listed}); record each camera as a topic of its own"
+                )
 
     @abstractmethod
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
@@ -658,6 +727,11 @@ def decoder_for(of: Struct, first: dict[str, Any], sensor: Sensor) -> Decoder:
     if encoding in _EVT:
         return EvtPacketDecoder(sensor, encoding)
     return _OTHERS[encoding](sensor)
+
+
+def _said(coding: tuple[bytes, bool]) -> str:
+    encoding, is_big = coding
+    return f"encoding {encoding.decode(errors='replace')[:40]!r}" + ", big-endian" * is_big
 
 
 def triggers_of(of: Struct, reader: Reader) -> Triggers:

@@ -320,6 +320,7 @@ class RosRecording(DecodedRecording):
         self, start_us: int | None, stop_us: int | None, side: bool
     ) -> Iterator[Piece | Side]:
         self._damaged_at = None
+        is_ros1 = self._files[0].bag.is_ros1
         roles = self._roles if side else {_EVENTS}
         batches = {role: SideBatch(role) for role in roles - {_EVENTS}}
         decoder: Decoder | None = None
@@ -345,6 +346,7 @@ class RosRecording(DecodedRecording):
                         decoder, of = decoder_for(wanted.of, found, self.sensor), wanted.of
                     elif wanted.of is not of:
                         raise EncodingError("has messages by several definitions")
+                    decoder.check(found, message.connection if is_ros1 else 0)
                     before, n_files = n_files, bisect(bases, message.place)
                     if n_files != before:  # no piece has events of two files
                         yield decoder.rest()
