@@ -346,6 +346,22 @@ def test_packets__that_are_missing_are_counted_in_every_encoding(tmp_path, encod
         assert recording.repairs["lost_packets"] == 4
 
 
+def test_packets__in_libcaer_may_have_late_events(tmp_path):
+    def content(*times):
+        return b"".join((1 | 1 << 1 | t << 32).to_bytes(8, "little") for t in times)
+
+    sorting = Reading(on_disorder="sort")
+    for name, times, wanted in (
+        ("late", (50, 47, 60), (47, 50, 60)),
+        ("wrap", (2**31 - 5, 1, 2**31 - 3, 4), (2**31 - 5, 2**31 - 3, 2**31 + 1, 2**31 + 4)),
+    ):
+        said = made.packet(content(*times), START, encoding="libcaer", time_base=START)
+        path = made.bag2(tmp_path / name, [said])
+        events, repairs = read(path, reading=sorting)
+        assert [t - START // 1_000 for t, *_ in events] == list(wanted)
+        assert repairs == {"disordered_events": 1}
+
+
 def test_packets__in_libcaer_wrap_within_a_message(tmp_path):
     def word(t, x, y, p):
         return (1 | p << 1 | y << 2 | x << 17 | t << 32).to_bytes(8, "little")
@@ -394,15 +410,32 @@ def by_libcaer(words, base: int):
         max_size=30,
     ),
     st.integers(-(2**40), 2**40),
+    st.integers(8, 30),
 )
-def test_libcaer_cmp__is_decoded_as_by_the_plain_twin(words, base):
+def test_libcaer_cmp__is_decoded_as_by_the_plain_twin(words, base, rows_at_once):
     wanted, whole = by_libcaer(words, base)
-    given_words = np.array(words, np.uint16)
-    assert kernels.libcaer_size(given_words) == (len(wanted), whole)
+    given_words, state = np.array(words, np.uint16), np.zeros(kernels.STATE_SIZE, np.int64)
     kinds = (np.int64, np.uint16, np.uint16, np.uint8)
-    columns = [np.empty(len(wanted), kind) for kind in kinds]
-    kernels.libcaer(given_words[:whole], base, 0, *columns)
-    assert list(zip(*(column.tolist() for column in columns), strict=True)) == wanted
+    found, done = [], 0
+    while done < len(words) and not state[kernels.FAULT]:
+        columns = [np.empty(rows_at_once, kind) for kind in kinds]
+        done += kernels.libcaer(given_words[done:], base, state, *columns)
+        n = state[kernels.ROWS]
+        found += zip(*(column[:n].tolist() for column in columns), strict=True)
+    assert (found, done) == (wanted, whole)
+    assert given_words.tolist() == words
+
+
+def test_packets__in_libcaer_cmp_take_memory_for_a_piece_of_their_events(tmp_path, monkeypatch):
+    monkeypatch.setattr(packets, "PIECE_ROWS", 20)
+    words = [0x0001, 0x2003, 0x4000] + [0x50FF, 0x4001] * 100
+    content = struct.pack(f"<{len(words)}H", *words)
+    said = made.packet(content, START, (8, 16), encoding="libcaer_cmp", time_base=START)
+    with open_recording(made.bag2(tmp_path / "r", [said])) as recording:
+        sizes = [len(batch.t) for batch in recording.batches()]
+    assert (sum(sizes), max(sizes)) == (800, 16)
+    wanted = [(START // 1_000 + 4_096, 3, k + (i > 0), 0) for i in range(100) for k in range(8)]
+    assert read(tmp_path / "r") == (wanted, {})
 
 
 def test_packets__in_libcaer_cmp_begin_anew_with_each_time_base(tmp_path):

@@ -122,49 +122,40 @@ def mono(
     return sound
 
 
-@kernel
-def libcaer_size(words: UInt16Array) -> tuple[int, int]:
-    """Return how many events words of ``libcaer_cmp`` hold up to one that does not exist.
+# State of `libcaer` between calls.
 
-    And how many words come before that.
-    """
-    n = 0
-    for i in range(len(words)):
-        kind = int(words[i]) >> 12
-        if kind > 5:
-            return n, i
-        if kind == 3:
-            n += 1
-        elif kind == 5:
-            for bit in range(8):
-                n += int(words[i]) >> bit & 1
-    return n, len(words)
+HIGH, LOW = 0, 1  # µs: the high and the low bits of the time
+COLUMN, ROW, POLARITY = 2, 3, 4  # of events to come
+ROWS = 5  # events that the last call decoded
+FAULT = 6  # 1 at a word that does not exist
+STATE_SIZE = 7
+VECTOR_LANES = 8
+"""Events of one word, at most."""
 
 
 @kernel
 def libcaer(
     words: UInt16Array,
     base: int,
-    column: int,
+    state: Int64Array,
     t: Int64Array,
     x: UInt16Array,
     y: UInt16Array,
     p: UInt8Array,
 ) -> int:
-    """Decode words of ``libcaer_cmp``, whose times count from base µs; return the last column.
+    """Decode words of ``libcaer_cmp`` until they, or the rows, are used up; return how many.
+
+    Times count from base µs. It also stops at a word that does not exist.
 
     The highest four bits of a word are its kind: 0 and 1 the high and the low 12 bits of the time,
     2 a column, 3 an event of it (bit 11 polarity, 10 to 0 y), 4 base of vectors (as an event), 5
     vector: bits 7 to 0 are a mask, bit k stands for an event at y + k, and the base moves on by 8.
-
-    Parameters
-    ----------
-    column
-        Of events before the first word that states one.
     """
-    high = low = n = row = polarity = 0
-    for i in range(len(words)):
-        word = int(words[i])
+    high, low, column = state[HIGH], state[LOW], state[COLUMN]
+    row, polarity = state[ROW], state[POLARITY]
+    i = n = 0
+    while i < len(words) and n + VECTOR_LANES <= len(t):
+        word = np.int64(words[i])
         kind, value = word >> 12, word & 0xFFF
         if kind == 0:
             high = value << 12
@@ -180,13 +171,19 @@ def libcaer(
             n += 1
         elif kind == 4:
             row, polarity = value & 0x7FF, value >> 11
-        else:
-            for bit in range(8):
+        elif kind == 5:
+            for bit in range(VECTOR_LANES):
                 if value >> bit & 1:
                     t[n] = base + (high | low)
                     x[n] = column
                     y[n] = row + bit
                     p[n] = polarity
                     n += 1
-            row = min(row + 8, 0x7FFF)
-    return column
+            row = min(row + VECTOR_LANES, 0x7FFF)
+        else:
+            state[FAULT] = 1
+            break
+        i += 1
+    state[HIGH], state[LOW], state[COLUMN] = high, low, column
+    state[ROW], state[POLARITY], state[ROWS] = row, polarity, n
+    return i

@@ -295,8 +295,8 @@ class Decoder(ABC):
                 if encoding.decode(errors="replace") not in ENCODINGS:
                     raise FieldError(f"has events in {_said(coding)}, which cannot be read")
                 raise EncodingError(
-                    f"has events in {_said(coding)} after those in {_said(first)}; record each as a "
-                    "topic of its own"
+                    f"has events in {_said(coding)} after those in {_said(first)}; record each "
+                    "as a topic of its own"
                 )
         frame = found["header"].get("frame_id")
         camera = publisher, frame if isinstance(frame, bytes) else b""
@@ -509,7 +509,10 @@ class LibcaerDecoder(_Gathering):
         _check_near(base_us)
         low = (words >> np.uint64(32)).astype(np.int64)
         low -= (low >= 1 << 31) * (1 << 32)
-        low[1:] += np.cumsum(low[1:] < low[:-1]) * _LIBCAER_WRAP_US
+        step = np.diff(low)
+        # A short way over the end is a wrap, and back over it undoes one; less is a late event.
+        wraps = (step < -_LIBCAER_WRAP_US // 2).astype(np.int64) - (step > _LIBCAER_WRAP_US // 2)
+        low[1:] += np.maximum(np.cumsum(wraps), 0) * _LIBCAER_WRAP_US
 
         def fill(begin: int, n: int, columns: _Columns) -> int:
             t, x, y, p = columns
@@ -527,7 +530,11 @@ class LibcaerDecoder(_Gathering):
 class LibcaerCmpDecoder(_Gathering):
     """Decodes packets in ``libcaer_cmp``."""
 
-    _column = 0
+    def __init__(self, sensor: Sensor) -> None:
+        from evreel.kernels import ros
+
+        super().__init__(sensor)
+        self._state = np.zeros(ros.STATE_SIZE, np.int64)
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
@@ -537,20 +544,26 @@ class LibcaerCmpDecoder(_Gathering):
         self._sequence.follows(found.get("seq"), stamp_us(found["header"]["stamp"]))
         base_us = found["time_base"] // 1_000
         _check_near(base_us)
-        n, whole = ros.libcaer_size(words)
-        whole_columns = columns_for(n)
-        self._column = ros.libcaer(words[:whole], base_us, self._column, *whole_columns)
-
-        def fill(begin: int, size: int, columns: _Columns) -> int:
-            for column, values in zip(columns, whole_columns, strict=True):
-                column[:] = values[begin : begin + size]
-            t, x, y, _ = columns
-            self._sound &= bool(t[0] >= self._last) and in_order_and_inside(t, x, y, self._sensor)
-            return size
-
-        yield from self._gather(n, place, fill)
-        if whole < len(words):
-            raise _unknown_word(words, whole)
+        state = self._state
+        state[[ros.HIGH, ros.LOW, ros.ROW, ros.POLARITY, ros.FAULT]] = 0
+        done = events = 0
+        while done < len(words):
+            if PIECE_ROWS - self._rows < ros.VECTOR_LANES:
+                yield self.rest()
+            if not self._rows:
+                self._place, self._before = place, events
+            columns = tuple(column[self._rows :] for column in self._columns)
+            done += ros.libcaer(words[done:], base_us, state, *columns)
+            n = int(state[ros.ROWS])
+            if n:
+                t, x, y, _ = (column[:n] for column in columns)
+                is_later = bool(t[0] >= self._last)
+                self._sound &= is_later and in_order_and_inside(t, x, y, self._sensor)
+                self._last = int(t[-1])
+                self._rows += n
+                events += n
+            if state[ros.FAULT]:
+                raise _unknown_word(words, done)
 
 
 class EvtPacketDecoder(Decoder):
