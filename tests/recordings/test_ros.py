@@ -798,6 +798,25 @@ def test_triggers__are_the_times_of_topics_of_that_name(tmp_path, kind):
             assert marks(recording) == [(START // 1_000 + 3, -1, 0)]
 
 
+def test_triggers__in_packets_of_their_own_are_by_the_clock_of_events_in_mono(tmp_path):
+    def mono(at, late, *, encoding="mono", topic="/dvs/events", base=7_000_000):
+        content = (500 | 1 << 32 | 2 << 48 | 1 << 63).to_bytes(8, "little")
+        stamp = START + at + late
+        return made.packet(content, stamp, encoding=encoding, topic=topic, time_base=base + at)
+
+    trigger = {"encoding": "trigger", "topic": "/dvs/trigger"}
+    said = [
+        mono(0, 0),
+        mono(10_000_000, 3_000_000, **trigger),
+        mono(20_000_000, 1_000_000),
+        mono(30_000_000, 4_000_000, **trigger, base=0),  # near enough
+        mono(30_000_000, 4_000_000, **trigger, base=10**13),  # by another clock
+    ]
+    with open_recording(made.bag2(tmp_path / "r", said)) as recording:
+        assert [t - START // 1_000 for t, *_ in rows(recording)] == [0, 20_000]
+        assert [t - START // 1_000 for t, *_ in marks(recording)] == [10_000, 23_000, 34_000]
+
+
 def test_triggers__in_packets_of_their_own_have_edges_and_channels(tmp_path):
     words = [(1_500 | 3 << 48 | 1 << 63), (2_500 | 3 << 48)]
     content = b"".join(word.to_bytes(8, "little") for word in words)

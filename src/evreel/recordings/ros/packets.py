@@ -260,10 +260,18 @@ class Sequence:
 
 
 class Decoder(ABC):
-    """Decodes the messages of one topic; yields events where there are enough for a piece."""
+    """Decodes the messages of one topic; yields events where there are enough for a piece.
+
+    Attributes
+    ----------
+    clock_ns
+        How many ns ``time_base`` of its last packet is before the clock of all others; None if that
+        is not known, or packets do not use it so.
+    """
 
     def __init__(self, sensor: Sensor) -> None:
         self._sensor = sensor
+        self.clock_ns: int | None = None
         self._sequence = Sequence()
         self._coding: tuple[bytes, bool] | None = None
         self._camera: tuple[int, bytes] | None = None
@@ -466,7 +474,6 @@ class MonoDecoder(_Gathering):
 
     def __init__(self, sensor: Sensor) -> None:
         super().__init__(sensor)
-        self._moved_ns: int | None = None
         self._base_ns = self._stamp_ns = 0  # of the packet before
 
     def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
@@ -479,13 +486,13 @@ class MonoDecoder(_Gathering):
         if not len(words):
             return
         stamp_ns = stamp["sec"] * 10**9 + stamp["nanosec"]
-        if self._moved_ns is None or follows == RESTART:
-            self._moved_ns = stamp_ns - base
+        if self.clock_ns is None or follows == RESTART:
+            self.clock_ns = stamp_ns - base
         elif base < self._base_ns - _FITS_US * 1_000 and stamp_ns > self._stamp_ns:
-            self._moved_ns = stamp_ns - base
+            self.clock_ns = stamp_ns - base
             self._sequence.restarts += 1
         self._base_ns, self._stamp_ns = base, stamp_ns
-        base_us, rest_ns = divmod(base + self._moved_ns, 1_000)
+        base_us, rest_ns = divmod(base + self.clock_ns, 1_000)
         _check_near(base_us)
         height, width = self._sensor
 
@@ -747,10 +754,18 @@ def _said(coding: tuple[bytes, bool]) -> str:
     return f"encoding {encoding.decode(errors='replace')[:40]!r}" + ", big-endian" * is_big
 
 
-def triggers_of(of: Struct, reader: Reader) -> Triggers:
+def triggers_of(of: Struct, reader: Reader, clock_ns: int | None = None) -> Triggers:
     """Return the triggers of a packet in encoding ``trigger``.
 
-    A word has 32 bits of ns since the stamp, 16 of no meaning, 15 of the channel, and the edge.
+    A word has 32 bits of ns since ``time_base``, 16 of no meaning, 15 of the channel, and the edge.
+
+    Parameters
+    ----------
+    of, reader
+        Fields of the packet, and what reads them.
+    clock_ns
+        `Decoder.clock_ns` of the camera's events. If it is None, or brings ``time_base`` to another
+        time than the packet's stamp, times count from the stamp.
 
     Raises
     ------
@@ -761,8 +776,13 @@ def triggers_of(of: Struct, reader: Reader) -> Triggers:
     if found["encoding"] != b"trigger":
         raise FieldError(f"is in encoding {found['encoding'][:20]!r}, not in that of triggers")
     words = _words(found["events"], reader, 8)
-    ns = found["header"]["stamp"]["nanosec"] % 1_000 + (words & np.uint64(0xFFFFFFFF)).astype("i8")
-    t = stamp_us(found["header"]["stamp"]) + ns // 1_000
+    stamp = found["header"]["stamp"]
+    base_ns = stamp_us(stamp) * 1_000 + stamp["nanosec"] % 1_000
+    if clock_ns is not None:
+        by_clock_ns = found["time_base"] + clock_ns
+        base_ns = by_clock_ns if abs(by_clock_ns - base_ns) <= _FITS_US * 1_000 else base_ns
+    base_us, rest_ns = divmod(base_ns, 1_000)
+    t = base_us + (rest_ns + (words & np.uint64(0xFFFFFFFF)).astype("i8")) // 1_000
     edge = (words >> np.uint64(63)).astype(np.int8)
     return Triggers(t, edge, (words >> np.uint64(48) & np.uint64(0x7FFF)).astype(np.int16))
 

@@ -334,7 +334,8 @@ class RosRecording(DecodedRecording):
                 if wanted.role != _EVENTS:
                     try:
                         reader = self._reader(message, wanted)
-                        yield from batches[wanted.role].add(wanted.of, reader)
+                        clock_ns = decoder.clock_ns if decoder else None
+                        yield from batches[wanted.role].add(wanted.of, reader, clock_ns)
                     except FieldError:
                         self._count("skipped_side_messages", 1)
                     continue

@@ -131,8 +131,10 @@ class SideBatch:
         self._kind = kind
         self._rows: list[tuple[Any, ...]] = []
 
-    def add(self, of: Struct, reader: Reader) -> Iterator[Side]:
+    def add(self, of: Struct, reader: Reader, clock_ns: int | None = None) -> Iterator[Side]:
         """Take a message with fields that `check_side` found to be right; yield a full batch.
+
+        `clock_ns` is that of the camera's events, as `triggers_of` takes it.
 
         Raises
         ------
@@ -148,7 +150,7 @@ class SideBatch:
             stamp = reader.fields(of, first)[first]
             self._rows.append((stamp_us(stamp[rest[0]] if rest else stamp),))
         else:
-            yield triggers_of(of, reader)
+            yield triggers_of(of, reader, clock_ns)
         if len(self._rows) >= SIDE_ROWS:
             yield from self.flush()
 
