@@ -208,9 +208,11 @@ def test_mono__is_decoded_as_by_the_plain_twin(events, base, rest):
 def test_bags__give_what_was_written_over_messages_chunks_and_pieces(tmp_path_factory, data):
     events = random_events(data.draw(st.integers(1, 60)), data.draw(st.integers(0, 99)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=5)))
+    # Names of other lengths move what follows; they do not come back, as those of cameras in turns.
+    names = sorted(data.draw(st.integers(0, 5)) for _ in range(len(cuts) + 1))
     said = [
-        made.array(events[a:b], SIZE, frame="f" * data.draw(st.integers(0, 5)))
-        for a, b in zip([0, *cuts], [*cuts, len(events)], strict=True)
+        made.array(events[a:b], SIZE, frame="f" * name)
+        for a, b, name in zip([0, *cuts], [*cuts, len(events)], names, strict=True)
     ]
     folder = tmp_path_factory.mktemp("r")
     paths = [
@@ -244,6 +246,27 @@ def test_messages__out_of_order_are_sorted_if_asked(tmp_path):
     path = made.bag1(tmp_path / "r.bag", [made.array(EVENTS[1:3]), made.array(EVENTS[:1])])
     assert "is before t=" in refused(path)
     assert read(path, reading=Reading(on_disorder="sort")) == (WANTED[:3], {"disordered_events": 1})
+
+
+@pytest.mark.parametrize("length", [33, 99])
+def test_messages__of_many_ms_that_changed_places_are_out_of_order_only(tmp_path, length):
+    parts = [
+        [(START + (k * length + at) * 10**6, 1, 1, 1) for at in range(length)] for k in range(4)
+    ]
+    path = made.bag2(tmp_path / "r", [made.array(parts[k]) for k in (0, 2, 1, 3)])
+    assert "set on_disorder: sort, drop or clamp" in refused(path)
+    wanted = [event for part in parts for event in part]
+    repairs = {"disordered_events": length}
+    assert read(path, reading=Reading(on_disorder="sort")) == (in_us(wanted), repairs)
+    dropped = [event for part in (parts[0], parts[2], parts[3]) for event in part]
+    repairs = {"dropped_late_events": length}
+    assert read(path, reading=Reading(on_disorder="drop")) == (in_us(dropped), repairs)
+
+
+def test_messages__that_go_back_farther_are_those_of_a_clock_that_was_reset(tmp_path):
+    parts = [[(START + (at + k) * 10**6, 1, 1, 1) for k in range(20)] for at in (400, 0)]
+    path = made.bag2(tmp_path / "r", [made.array(part) for part in parts])
+    assert "(a reset of the clock)" in refused(path)
 
 
 # Packets

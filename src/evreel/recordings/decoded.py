@@ -91,6 +91,8 @@ class DecodedRecording(Closing):
     """
 
     format: ClassVar[str]
+    _jitter_us: ClassVar[int | None] = None
+    """How far an event may come late, if not `jumps.JITTER_US`."""
     _counted = False  # whether `n_expected` is known, rather than estimated from what has come
 
     def __init__(
@@ -357,7 +359,8 @@ class DecodedRecording(Closing):
                 if row is not None and last is not None:
                     if row:
                         yield rows_of(piece, slice(row))
-                    if not last - jumps.JITTER_US <= t[row] < last:
+                    jitter_us = jumps.JITTER_US if self._jitter_us is None else self._jitter_us
+                    if not last - jitter_us <= t[row] < last:
                         self._jumps(piece, row, last)
                     self._fail(
                         f"event t={t[row]} µs, {piece.nth(row)}, is before "
@@ -372,7 +375,8 @@ class DecodedRecording(Closing):
     def _jumps(self, piece: Piece, row: int, last: int) -> NoReturn:
         """Raise for all jumps of a recording, of which a strict pass has met the first."""
         left_out = dict(self.repairs)
-        parts = Divided(self._inside(self._until_damage(self._pieces_for(None, None, False))))
+        pieces = self._inside(self._until_damage(self._pieces_for(None, None, False)))
+        parts = Divided(pieces, self._jitter_us)
         parts.look()
         self.repairs.clear()
         self.repairs.update(left_out)
@@ -417,7 +421,7 @@ class DecodedRecording(Closing):
         pieces = self._inside(self._until_damage(self._pieces_for(None, None, False)))
         # What is wrong is said by the pass that yields events.
         with contextlib.suppress(RecordingError):
-            for number, piece in Divided(pieces):
+            for number, piece in Divided(pieces, self._jitter_us):
                 if not isinstance(piece, Piece):
                     continue
                 if number == MOST_PARTS:
@@ -444,7 +448,7 @@ class DecodedRecording(Closing):
         """Yield pieces of one clock, without strays; raise if a jump is not to be mended."""
         several = len(self._parts) > 1
         kept = len(self._parts) - 1 if self.reading.on_reset == "last" else 0
-        parts = Divided(pieces)
+        parts = Divided(pieces, self._jitter_us)
         for number, piece in parts:
             self._mend(parts)
             if not isinstance(piece, Piece):

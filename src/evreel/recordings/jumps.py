@@ -84,6 +84,8 @@ class Clock:
     ----------
     first
         Number of the first event to come.
+    jitter_us
+        How far an event may come late and only be out of order, µs; `JITTER_US` if not given.
 
     Attributes
     ----------
@@ -93,9 +95,10 @@ class Clock:
         The first `JUMPS_TOLD` of them.
     """
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int = 0, jitter_us: int | None = None) -> None:
         from evreel.kernels import jumps
 
+        self._jitter_us = JITTER_US if jitter_us is None else jitter_us
         self._kernel = jumps
         self._state = np.zeros(jumps.STATE_SIZE, np.int64)
         self._state[jumps.RUN] = -1
@@ -136,7 +139,7 @@ class Clock:
         stop = self._kernel.follow(
             times,
             self._followed,
-            JITTER_US,
+            self._jitter_us,
             PAUSE_US,
             STRAY_EVENTS,
             over,
@@ -162,6 +165,11 @@ class Divided:
 
     A side stream's number says nothing: it has no place among the events.
 
+    Parameters
+    ----------
+    pieces, jitter_us
+        The pieces, and what `Clock` takes.
+
     Attributes
     ----------
     clock
@@ -170,11 +178,11 @@ class Divided:
         Where the first of them are: a byte, and the number of the event from there.
     """
 
-    def __init__(self, pieces: Iterator[Piece | Side]) -> None:
+    def __init__(self, pieces: Iterator[Piece | Side], jitter_us: int | None = None) -> None:
         self._pieces = pieces
         self._held: deque[Piece] = deque()
         self._first = 0  # index of the first event that is held
-        self.clock = Clock()
+        self.clock = Clock(jitter_us=jitter_us)
         self.places: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[tuple[int, Piece | Side]]:

@@ -52,6 +52,7 @@ from evreel.recordings.ros.side import (
 _EVENTS = "events"
 _LISTED = 20
 _ONE_FILE = "Of several files in a folder, one may be given as the recording."
+_JITTER_US = 200_000  # drivers gather up to a tenth of a second, and two messages may change places
 _MAGIC_BYTES = 9
 
 
@@ -110,6 +111,8 @@ class RosRecording(DecodedRecording):
     What is salvaged of it ends before a damaged message, and the bytes of its file without those
     of the messages before it count as damaged.
     """
+
+    _jitter_us = _JITTER_US
 
     def __init__(
         self,
