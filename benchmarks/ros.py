@@ -1,10 +1,11 @@
 """Time reading events from ROS bags to columns: evreel, and rosbags alone.
 
-Events are moving edges at 1280×720, 10 million per second, in messages of 3 ms. *One pass* keeps
-none of the events, as in the step ``events``; *columns* reads all into memory; both check them.
-rosbags makes an object of each event and checks nothing; it reads a share of the messages, and is
-timed per event. Each round goes through all sides in turn, and the fastest counts. *Peak* is the
-most resident memory (Linux's VmHWM) of a process of its own that does one pass.
+Events are moving edges at 1280×720, 10 million per second, in messages of 3 ms, and in the last two
+bags of 300 events. *One pass* keeps none of the events, as in the step ``events``; *columns* reads
+all into memory; both check them. rosbags makes an object of each event and checks nothing; it reads
+a share of the messages, and is timed per event. Each round goes through all sides in turn, and the
+fastest counts. *Peak* is the most resident memory (Linux's VmHWM) of a process of its own that does
+one pass.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from evreel.recordings import event_chunks, open_recording, read_events
 
 ARRAY, PACKET = "dvs_msgs/msg/EventArray", "event_camera_msgs/msg/EventPacket"
-PER_MESSAGE = 30_000
+PER_MESSAGE, FEW = 30_000, 300
 START_S = 1_500_000_000
 _SIZED = "std_msgs/Header header\nuint32 height\nuint32 width\n"
 _PACKED = np.dtype([("x", "<u2"), ("y", "<u2"), ("s", "<u4"), ("ns", "<u4"), ("p", "u1")])
@@ -60,10 +61,12 @@ def types(is_ros1: bool):
     return store
 
 
-def arrays(columns: tuple[np.ndarray, ...], is_ros1: bool) -> Iterator[bytes]:
-    """Yield messages of events, serialized."""
-    for first in range(0, len(columns[0]), PER_MESSAGE):
-        t, x, y, p = (column[first : first + PER_MESSAGE] for column in columns)
+def arrays(
+    columns: tuple[np.ndarray, ...], is_ros1: bool, size: int = PER_MESSAGE
+) -> Iterator[bytes]:
+    """Yield messages of so many events, serialized."""
+    for first in range(0, len(columns[0]), size):
+        t, x, y, p = (column[first : first + size] for column in columns)
         rows = np.zeros(len(t), _PACKED if is_ros1 else _CDR)
         rows["s"], rows["ns"], rows["p"] = START_S + t // 1_000_000, t % 1_000_000 * 1_000, p
         rows["y"] = y
@@ -75,12 +78,12 @@ def arrays(columns: tuple[np.ndarray, ...], is_ros1: bool) -> Iterator[bytes]:
         yield head(int(t[0]), is_ros1) + sized + rows.tobytes()[: None if is_ros1 else -3]
 
 
-def packets(words: bytes, is_ros1: bool) -> Iterator[bytes]:
-    """Yield packets of events in EVT 3.0, serialized."""
-    for k, first in enumerate(range(0, len(words), 4 * PER_MESSAGE)):
-        part = words[first : first + 4 * PER_MESSAGE]
+def packets(words: bytes, is_ros1: bool, size: int = PER_MESSAGE) -> Iterator[bytes]:
+    """Yield packets of about so many events in EVT 3.0, serialized."""
+    for k, first in enumerate(range(0, len(words), 4 * size)):
+        part = words[first : first + 4 * size]
         sized = np.array([prophesee.HEIGHT, prophesee.WIDTH], "<u4").tobytes()
-        before = head(k * 3_000, is_ros1) + sized
+        before = head(k * size // 10, is_ros1) + sized
         before += bytes(0 if is_ros1 else -(len(before) - 4) % 8) + bytes(16)
         before += b"\4\0\0\0evt3\0" if is_ros1 else b"\5\0\0\0evt3\0\0\0\0"
         yield before + len(part).to_bytes(4, "little") + part
@@ -178,6 +181,12 @@ def main() -> int:
         )
         files["ROS 2, EventPacket, evt3, mcap"] = write_bag2(
             folder / "evt3", "MCAP", False, PACKET, packets(words, False)
+        )
+        files["ROS 1, EventArray, messages of 300"] = write_bag1(
+            folder / "few.bag", "none", ARRAY, arrays(made, True, FEW)
+        )
+        files["ROS 1, evt3, messages of 300"] = write_bag1(
+            folder / "few_evt3.bag", "none", PACKET, packets(words, True, FEW)
         )
         sys.stdout.write(f"{'million events per second':34} {'one pass':>9} {'columns':>8}")
         sys.stdout.write(f" {'rosbags':>8} {'columns / rosbags':>18}\n")

@@ -376,7 +376,8 @@ class _Gathering(Decoder):
             if not (self._rows and done):
                 self._starts.append((self._rows, place, done))
             take = min(n - done, PIECE_ROWS - self._rows)
-            rows = tuple(column[self._rows : self._rows + take] for column in self._columns)
+            (t, x, y, p), part = self._columns, slice(self._rows, self._rows + take)
+            rows = (t[part], x[part], y[part], p[part])
             got = fill(done, take, rows)
             if got:
                 self._last = int(rows[0][got - 1])
