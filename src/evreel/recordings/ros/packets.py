@@ -227,6 +227,7 @@ class Sequence:
         self.lost = self.restarts = 0
         self._before: int | None = None
         self._highest = self._stamp = 0
+        self._counts = False  # whether two numbers in a row have differed
 
     def follows(self, number: Any, stamp: int) -> str:
         """Return whether a packet is the `NEXT` one, comes after a `GAP` or a `RESTART`.
@@ -234,8 +235,8 @@ class Sequence:
         Parameters
         ----------
         number
-            Its number, None if packets have none. If it is that of the packet before, the driver
-            does not count.
+            Its number, None if packets have none. While it is always the same, the driver does not
+            count.
         stamp
             Its stamp, µs. A lower number with a later stamp is that of a camera started again.
         """
@@ -246,12 +247,14 @@ class Sequence:
             (self._stamp, stamp),
         )
         highest, self._highest = self._highest, max(self._highest, number)
-        if before is None or number in (before, before + 1):
+        if before is None or number == before + 1 or (number == before and not self._counts):
+            self._counts |= before is not None and number != before
             return NEXT
+        self._counts = True
         if highest < number <= highest + _MOST_LOST:
             self.lost += number - highest - 1
             return GAP
-        if number < highest and stamp <= earlier:  # it comes late, and was taken as lost
+        if number <= highest and stamp <= earlier:  # it comes late, and was taken as lost
             self.lost = max(0, self.lost - 1)
             return GAP
         self._highest = number
