@@ -413,6 +413,14 @@ def test_whole_numbers__beyond_an_int64_are_divided_first():
     assert converted("t", values, columns["t"])[0].tolist() == [(2**63 + 50_000) // 10_000]
 
 
+@pytest.mark.parametrize("start", [1_468_941_032_229_165_123, -5])
+def test_shift__of_a_data_set_may_be_as_far_as_the_epoch(tmp_path, start):
+    sets = {"c__t": T * 1000 + 999, "c__x": X, "c__y": Y, "c__p": P, "c__start": np.int64(start)}
+    path = hdf5(tmp_path / "e.h5", **sets)
+    said = "t[ns] = c/t + c/start, x = c/x, y = c/y, p = c/p"
+    assert [row[0] for row in rows_of(path, said)] == [(t * 1000 + 999 + start) // 1000 for t in T]
+
+
 def test_times__that_skip_microseconds_are_counted(tmp_path):
     seconds = (1_000 + T / 1e6).astype(np.float32)
     path = hdf5(tmp_path / "e.h5", c__t=seconds, c__x=X, c__y=Y, c__p=P)

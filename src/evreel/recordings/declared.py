@@ -302,14 +302,15 @@ def converted(
     (array([ 500000, 1000000]), 2, 't=nan is not a time')
     """
     up, down = column.scale.numerator, column.scale.denominator
-    more, of = column.shift.numerator, column.shift.denominator
+    whole_shift = math.floor(column.shift)
+    more, of = (column.shift - whole_shift).as_integer_ratio()  # what is left must not overflow
     bad = unreadable(role, values, column)
     rows = int(np.argmax(bad)) if bad.any() else len(values)
     if values.dtype.kind in "biu":
         kind = np.uint64 if values.dtype.kind == "u" else np.int64
         quotient, rest = np.divmod(values[:rows].astype(kind), kind(down))
         part = (rest.astype(np.int64) * up * of + more * down) // (down * of)
-        whole = quotient.astype(np.int64) * up + part
+        whole = quotient.astype(np.int64) * up + part + whole_shift
     else:
         numbers = _scaled(values[:rows], column)
         if role == "t":  # the nearest, and of two the one that is farther from 0

@@ -346,11 +346,9 @@ class NpzRecording(ColumnsRecording):
     def _zip(self) -> zipfile.ZipFile:
         """Return the zip file, with its list of members read."""
         try:
-            return zipfile.ZipFile(Bounded(self._file.fileno(), self._size))
-        except MemoryError:
-            raise
-        except Exception as error:
-            self._fail(f"is not a whole zip file: {words_of(error)}", self._size, hint=_AGAIN)
+            return zip_of(self._file.fileno(), self._size)
+        except ValueError as error:
+            self._fail(str(error), self._size, hint=_AGAIN)
 
     def _place(self, member: zipfile.ZipInfo) -> int:
         """Return the byte of the file where a member begins."""
@@ -495,6 +493,22 @@ class _Folder:
 
     def open(self, member: zipfile.ZipInfo) -> IO[bytes]:
         return (self._folder / member.filename).open("rb")
+
+
+def zip_of(file: int, size: int) -> zipfile.ZipFile:
+    """Return a zip file by its descriptor, with its list of members read.
+
+    Raises
+    ------
+    ValueError
+        If it is not whole.
+    """
+    try:
+        return zipfile.ZipFile(Bounded(file, size))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"is not a whole zip file: {words_of(error)}") from error
 
 
 class Bounded(io.RawIOBase):

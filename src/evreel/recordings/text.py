@@ -24,7 +24,7 @@ from evreel.errors import EvreelError, RecordingError, words_of
 from evreel.events import Sensor
 from evreel.recordings.columns import ColumnsRecording, Fault, Rows, whole_numbers
 from evreel.recordings.declared import MOST, ROLES, SAID, UNITS, in_words
-from evreel.recordings.numpy_files import Bounded, NpzRecording
+from evreel.recordings.numpy_files import Bounded, NpzRecording, zip_of
 from evreel.recordings.open import TEXT_SUFFIXES
 from evreel.recordings.survey import WHOLE, Survey
 from evreel.recordings.text_layout import UnclearError, fields, recognised
@@ -129,11 +129,9 @@ class TextRecording(ColumnsRecording):
 
     def _zip(self) -> zipfile.ZipFile:
         try:
-            return zipfile.ZipFile(Bounded(self._file.fileno(), self._size))
-        except MemoryError:
-            raise
-        except Exception as error:
-            self._fail(f"is not a whole zip file: {words_of(error)}", self._size)
+            return zip_of(self._file.fileno(), self._size)
+        except ValueError as error:
+            self._fail(str(error), self._size)
 
     def _blocks(self) -> Generator[tuple[bytes, int], None, None]:
         """Yield the text in blocks, each with the byte of the file where it is, maybe packed."""
@@ -317,13 +315,11 @@ def open_zip(path: str | Path, **options: Any) -> ColumnsRecording:
     path = Path(path)
     try:
         with path.open("rb", buffering=0) as file:
-            archive = zipfile.ZipFile(Bounded(file.fileno(), path.stat().st_size))
+            archive = zip_of(file.fileno(), path.stat().st_size)
             is_npz = any(name.endswith(".npy") for name in archive.namelist())
             holds_text = not is_npz and bool(_texts_of(archive))
-    except MemoryError:
-        raise
     except OSError as error:
         raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
-    except Exception:
+    except ValueError:
         holds_text = False  # as an npz file, it is an error
     return (TextRecording if holds_text else NpzRecording)(path, **options)
