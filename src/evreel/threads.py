@@ -29,6 +29,8 @@ MOST_THREADS = 16
 _MORE_AHEAD = 4
 """Results that are made ahead of whoever takes them, beside one per thread: threads then have work
 while the others read or write something else."""
+_MORE_BYTES = 1 << 24
+"""Most bytes of such results."""
 _HASHED_BYTES = 1 << 22
 """Bytes of a file that a task hashes."""
 
@@ -52,6 +54,20 @@ def checked_threads(threads: int | None) -> int:
     if threads < 1:
         raise UsageError(f"threads={threads} is not 1 or more")
     return threads
+
+
+def results_held(threads: int, size: int) -> int:
+    """Return how many results of so many bytes are held at a time, so that threads have work.
+
+    That is one per thread; and up to four more, as long as these are small, because threads that
+    have nothing to do until one is taken are late for the next.
+
+    Examples
+    --------
+    >>> results_held(2, size=1 << 20), results_held(2, size=1 << 23), results_held(2, size=1 << 25)
+    (6, 4, 2)
+    """
+    return threads + min(_MORE_AHEAD, _MORE_BYTES // max(1, size))
 
 
 class Task(Generic[Result]):

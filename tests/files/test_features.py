@@ -224,12 +224,15 @@ def test_writer__accepts_a_frame_that_is_filled_again_at_once(file):
     assert file["data"][:, 1, 2, 3].tolist() == list(range(40))
 
 
-def test_writer__holds_few_frames(file):
-    writer = writer_for(file, some_windows(40))
-    for _ in range(40):
-        writer.write(np.zeros((2, 3, 4), dtype=np.uint8))
-        assert len(writer._frames._pending) <= 4
+@pytest.mark.parametrize(("shape", "most"), [((2, 3, 4), 6), ((1, 4096, 4097), 2)])
+def test_writer__holds_few_frames_and_fewer_that_are_large(file, shape, most):
+    writer = writer_for(file, some_windows(9), shape=shape)
+    held = []
+    for _ in range(9):
+        writer.write(np.zeros(shape, dtype=np.uint8))
+        held.append(len(writer._frames._pending))
     writer.finish()
+    assert max(held) == most
 
 
 def test_writer__refuses_frames_of_another_shape_or_type(file):

@@ -20,7 +20,7 @@ from evreel.files import hdf5
 from evreel.files.filters import BLOSC, decompress_into, deflated
 from evreel.geometry import Frame
 from evreel.layout import GZIP_LEVEL, Compression
-from evreel.threads import Crew, Task
+from evreel.threads import Crew, Task, results_held
 
 _BLOSC_HEAD = struct.Struct("<BBBBIII")
 _BLOSC_VERSION, _ZSTD_VERSION, _ZSTD = 2, 1, 4
@@ -78,7 +78,8 @@ class FrameChunks:
     compression
         As in features files; or ``blosc``, of bytes in a data set made with `blosc_options`.
     threads
-        Number of compressing threads, the calling one included; one frame more is in memory.
+        Number of compressing threads, the calling one included; in memory are one frame more, and
+        some more if they are small.
     crew
         Whose threads these are; None: of its own.
     """
@@ -97,7 +98,8 @@ class FrameChunks:
         self._own = threading.local()
         self._crew = Crew(threads) if crew is None else crew
         self._is_own = crew is None
-        self._most_pending = threads
+        size = math.prod(shape) * data.dtype.itemsize
+        self._most_pending = results_held(threads, size) if self._crew.threads > 1 else 1
         self._pending: deque[tuple[Task[_Bytes], Frame | None]] = deque()
         self._free: list[Frame] = []  # copies of frames that are not needed any more
         self._written = 0

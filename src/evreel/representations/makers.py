@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from evreel.events import Events, Sensor
 from evreel.geometry import EventMap
 from evreel.representations.base import Frame, Window
 from evreel.representations.feature import Feature
-from evreel.threads import Crew, Task
+from evreel.threads import Crew, Task, results_held
 
 Then = Callable[[Frame], Any]
 """Function of a frame that another thread may call; the frame changes later."""
@@ -47,8 +50,10 @@ def makers_of(
     one = Maker(feature, changed, sensor, repairs)
     if threads == 1 or one.carries or one.alone:
         return one
-    # One frame more than threads: the one that was handed on.
-    makers = [Maker(feature, changed, sensor, {}) for _ in range(threads + 1)]
+    size = math.prod(feature.shape(sensor)) * np.dtype(feature.dtype).itemsize
+    # One more than are being made: the one that was handed on.
+    n = results_held(threads, size) + 1
+    makers = [Maker(feature, changed, sensor, {}) for _ in range(n)]
     return Threads(makers, repairs, crew, then)
 
 

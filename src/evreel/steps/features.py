@@ -414,6 +414,9 @@ def _frames(
     """Return the frames of all runs, as `frames_together` yields them."""
     from evreel.representations import frames_together
 
+    # Two at least, if there are as many: of some features, the calling thread alone makes all
+    # frames, and what it makes of others in the meantime is late.
+    threads = max(min(2, crew.threads), -(-crew.threads // max(1, len(runs))))
     return frames_together(
         runs,
         store.read,
@@ -421,7 +424,7 @@ def _frames(
         index_of=store.index_of,
         ahead=True,
         crew=crew,
-        threads=-(-crew.threads // max(1, len(runs))),
+        threads=threads,
         failed=failed,
     )
 
