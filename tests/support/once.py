@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def once(name: str, make: Callable[[Path], object]) -> Path:
     """
     if not FOLDER:
         FOLDER.append(Path(tempfile.mkdtemp(prefix="once-")))
-        atexit.register(shutil.rmtree, FOLDER[0])
+        atexit.register(_remove, FOLDER[0], os.getpid())
     folder = FOLDER[0] / name
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = folder.with_name(f"{folder.name}.made")
@@ -35,6 +36,12 @@ def once(name: str, make: Callable[[Path], object]) -> Path:
             make(folder)
             made.touch()
     return folder
+
+
+def _remove(folder: Path, process: int) -> None:
+    """Remove a folder that a process made, at the end of this one and not of those it forks."""
+    if os.getpid() == process:
+        shutil.rmtree(folder)
 
 
 def copy_once(name: str, make: Callable[[Path], object], folder: Path) -> None:
