@@ -7,7 +7,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: help setup setup-slurm demo test test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale bench-threads bench-many fuzz clean
+.PHONY: help setup setup-slurm demo test test-workflow test-slurm test-torch test-browser test-venues test-faults train lint bench bench-memory bench-release bench-scale bench-threads bench-many fuzz clean
 
 help: ## list these commands
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,8 +25,12 @@ demo: ## build the demo release from the recordings under demo/
 
 # One process more than cores: tests wait for the programs that they start. What Python makes of each
 # file is kept, also where PYTHONDONTWRITEBYTECODE is set: each of these processes would make it again.
-test: setup ## run the whole test suite
-	@PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
+PYTEST = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
+test: setup ## run the tests of the package, and a short form of test-faults
+	@$(PYTEST)
+
+test-workflow: setup ## run the workflow in every way, and what README, docs and configs/ show, as written
+	@$(PYTEST) tests/workflow
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
