@@ -29,8 +29,8 @@ from evreel.errors import EvreelError
 from evreel.layout import LAYOUTS
 from evreel.representations import REGISTRY
 from support import ROOT
+from support.blocks import BLOCKS, KINDS, NAMES, NOT_RUN, PAGES
 from support.checks import planted_faults
-from support.pages import BLOCKS, KINDS, NAMES, NOT_RUN, PAGES
 
 MADE_BY = ROOT / "docs" / "make_pages.py"
 

@@ -1,73 +1,92 @@
-"""The pages for people, and their fenced blocks.
-
-A block says what kind it is:
-
-- no kind, or ``sh``: commands; ``console``: commands after ``$ ``, and what they print;
-- ``python``: an example; ``toml``, ``yaml``: a file; ``text``: no example.
-
-Comments before it say more: ``<!-- not run: reason -->``, and ``<!-- before: commands -->``, which
-make the state that its reader is in.
-"""
+"""Releases of which a page tells: many recordings, and names that somebody hostile gave."""
 
 from __future__ import annotations
 
-import textwrap
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-from support import ROOT
+from evreel.cards.page import page
+from evreel.cards.told import Told
+from evreel.checks.finding import Finding
+from evreel.release.facts import BINS, SIZE_EDGES, ClassFacts, EventFacts, RecordingFacts
+from support.cards import listed, told
 
-PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").rglob("*.md")),
-]
-NAMES = [path.relative_to(ROOT).as_posix() for path in PAGES]
-COMMANDS = ("", "sh", "console")
-KINDS = (*COMMANDS, "python", "toml", "yaml", "text")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: where it is, what kind it says it is, and the comments before it."""
-
-    page: str
-    line: int
-    section: str
-    kind: str
-    text: str
-    comments: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.line}"
-
-    def said(self, what: str) -> str | None:
-        """Return what the comment ``what: …`` before the block says, None where there is none."""
-        told = (text.partition(":") for text in self.comments)
-        return next((text.strip() for key, _, text in told if key == what), None)
+HOSTILE = (
+    "<script>document.title='taken'</script>",
+    "</script><img src=x onerror=document.title='taken'>",
+    "\"><b onclick='x'>&amp;",
+    "שלום ‮abc",
+    "line\nline\ttab",
+    "n" * 600,
+    "nul\x00half\ud800",
+    "${title} %s {0}",
+)
+"""Texts that a page must show as they are."""
 
 
-def blocks_of(name: str) -> list[Block]:
-    """Return the fenced blocks of a page."""
-    found, comments, section = [], [], ""
-    lines = iter(enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), 1))
-    for number, line in lines:
-        if line.lstrip().startswith("<!--"):
-            comment = [line]
-            while "-->" not in comment[-1]:
-                comment.append(next(lines)[1])
-            comments.append("\n".join(comment).strip()[4:].removesuffix("-->").strip())
-        elif line.lstrip().startswith("```"):
-            kind, inside = line.strip().strip("`"), []
-            while (following := next(lines)[1]).strip() != "```":
-                inside.append(following)
-            text = textwrap.dedent("\n".join(inside) + "\n")
-            found.append(Block(name, number, section, kind, text, tuple(comments)))
-            comments = []
-        elif line.strip():
-            comments = []
-            section = line[3:] if line.startswith("## ") else section
-    return found
+def hostile() -> Told:
+    """Return a release whose every text is of somebody hostile."""
+    labels = dict(enumerate(HOSTILE))
+    of = ClassFacts(3, 1, 3, (1,) * len(SIZE_EDGES), (1,) * BINS)
+    events = EventFacts(24, 32, 3_000, 1_500, 95_000, (50,) * BINS)
+    boxes = dict.fromkeys(HOSTILE, of)
+    facts = [
+        RecordingFacts(name, "train", events, 70_000, boxes, {name: {name: 2}}) for name in HOSTILE
+    ]
+    about: dict[str, Any] = {
+        "title": HOSTILE[0],
+        "description": "".join(HOSTILE),
+        "citation": HOSTILE[1],
+        "page": "javascript:alert(1)",
+        "creators": [*HOSTILE, "A <javascript:alert(1)>"],
+        "rai": {"data_biases": HOSTILE, "data_collection": HOSTILE[0]},
+    }
+    return told(
+        facts=facts,
+        labels=labels,
+        recordings={name: {"meta.of": name, "group": name} for name in HOSTILE},
+        files=[listed(f"train/{name}", "events", name, "train") for name in HOSTILE],
+        findings=[Finding("error", "order", f"train/{name}", name, name) for name in HOSTILE],
+        dataset=about,
+        licence=HOSTILE[0],
+        samples=(),
+    )
 
 
-BLOCKS = [block for name in NAMES for block in blocks_of(name)]
-NOT_RUN = [block for block in BLOCKS if block.said("not run") is not None]
-RUN = [block for block in BLOCKS if block not in NOT_RUN]
+def many(n: int) -> Told:
+    """Return a release of n recordings of 3 classes and 3 splits, each with a preview."""
+    classes = ("car", "tram", "bicycle")
+    facts, files, recordings = [], [], {}
+    for k in range(n):
+        id_, split = f"drive-{k:05d}", ("train", "train", "val", "test")[k % 4]
+        label = classes[k % 3]
+        over_time = tuple((k + part) % 7 for part in range(BINS))
+        boxes = sum(over_time)
+        of = ClassFacts(boxes, 1 + k % 5, boxes, (boxes, *(0,) * (len(SIZE_EDGES) - 1)), over_time)
+        events = EventFacts(720, 1280, 6_000 + k, 3_000, 60_000_000 + k, (100,) * BINS)
+        facts.append(RecordingFacts(id_, split, events, 60_000_000, {label: of}))
+        recordings[id_] = {
+            "split": split,
+            "group": f"day {k // 50}",
+            "meta.light": "dusk" * (k % 2),
+        }
+        files.append(listed(f"{split}/events/{id_}.h5", "events", id_, split))
+        files += [listed(f"previews/{id_}.{of}", "previews", id_, split) for of in ("mp4", "jpg")]
+    labels = dict(enumerate(classes))
+    return told(facts=facts, files=files, recordings=recordings, labels=labels, samples=())
+
+
+def written(folder: Path, of: Told) -> Path:
+    """Write a page into a folder; return its path."""
+    for path, data in page(of).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return folder / "index.html"
+
+
+def with_previews(of: Told, ids: list[str]) -> Told:
+    """Return a release that also has previews of some recordings."""
+    names = [f"previews/{id_}.{suffix}" for id_ in ids for suffix in ("mp4", "jpg")]
+    more = [listed(name, "previews", Path(name).stem) for name in names]
+    return replace(of, files=[*of.files, *more])

@@ -1,6 +1,6 @@
 """Every example of the pages runs.
 
-How a page's fenced blocks are run (`support.pages` says of which kinds they are):
+How a page's fenced blocks are run (`support.blocks` says of which kinds they are):
 
 - commands by bash, up to the first one that fails, which no command may;
 - ``console``: each line after ``$ `` by bash; what is shown is what it prints, where ``…`` stands
@@ -33,7 +33,7 @@ import pytest
 
 from evreel.representations import REGISTRY
 from support import ROOT, unprivileged, warm
-from support.pages import BLOCKS, COMMANDS, RUN, Block
+from support.blocks import BLOCKS, COMMANDS, RUN, Block
 from support.scenes import car, simulated
 
 SECTIONS_START_AGAIN = "docs/troubleshooting.md"
