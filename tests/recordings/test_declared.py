@@ -470,7 +470,7 @@ def test_order__does_not_pick_another_array_than_the_named_ones(tmp_path):
 
 def test_folder__without_the_declared_files_is_listed(tmp_path):
     (tmp_path / "f").mkdir()
-    with pytest.raises(UnknownFormatError, match="without npy files"):
+    with pytest.raises(UnknownFormatError, match="without npz, npy and text files"):
         open_recording(tmp_path / "f", sensor=SENSOR, reading=by("t, x, y, p"))
     np.save(tmp_path / "f" / "events.npy", side_by_side(T, X, Y, P, dtype="i8"))
     assert rows_of(tmp_path / "f", "t, x, y, p") == ROWS

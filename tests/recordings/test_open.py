@@ -15,7 +15,7 @@ from evreel.events import Events, Sensor
 from evreel.recordings import event_chunks, open_recording, read_events
 from evreel.recordings.aedat4 import Aedat4Writer
 from evreel.recordings.archive import ArchiveRecording
-from evreel.recordings.open import FORMAT_NAMES, FORMATS, read_at_most
+from evreel.recordings.open import COLUMNS_FOLDER, FORMAT_NAMES, FORMATS, read_at_most
 from support import ROOT, random_events
 from support.stores import store_of
 from support.writers import aedat, aer40, event_stream, prophesee
@@ -52,7 +52,7 @@ def test_formats__have_every_reader_there_is_and_the_message_names_all(tmp_path)
         for path in folder.rglob("*.py")
         if re.search(r"^    format = ", path.read_text("utf-8"), re.MULTILINE)
     }
-    listed = {form.module for form in FORMATS}
+    listed = {form.module for form in (*FORMATS, COLUMNS_FOLDER)}
     assert {name.removesuffix(".read") for name in readers} == {
         name.removesuffix(".read").removesuffix(".open") for name in listed
     }

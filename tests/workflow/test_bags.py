@@ -1,4 +1,4 @@
-"""ROS bags in a table and in a workflow: a folder that is a bag is one recording."""
+"""Folders that are one recording in a table and in a workflow: ROS bags, and many files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from evreel.files.events_store import EventsStore
 from evreel.folders import bag_of, listing_of
 from evreel.recordings import open_recording, read_events
 from support.dataset import CONFIG, build, planned, write_config, write_table
+from support.writers import columns
 from support.writers import ros as made
 
 START = made.START_S * 10**9
@@ -79,19 +80,29 @@ def test_export__takes_the_folder_of_a_bag(tmp_path, layout):
         assert len(read_events(recording)) == len(ROWS)
 
 
-def test_workflow__decodes_bags_and_sees_a_change_in_the_folder_of_one(tmp_path):
+def test_workflow__decodes_folders_and_bags_and_sees_a_change_in_a_folder(tmp_path):
     made.bag2(tmp_path / "ride", [made.array(ROWS)])
     md5 = hashlib.md5(two_cameras(tmp_path / "two.bag").read_bytes()).hexdigest()
-    columns = ("id", "source", "md5", "split", "events/stream")
-    rows = [("ride", "ride", "", "train", ""), ("two", "two.bag", md5, "test", "/left/events")]
-    write_table(tmp_path, [columns, *rows])
+    (tmp_path / "many").mkdir()
+    for k in range(3):
+        content = columns.npz(**columns.columns(ROWS[10 * k : 10 * k + 10]))
+        (tmp_path / "many" / f"{k}.npz").write_bytes(content)
+    named = ("id", "source", "md5", "split", "events/stream", "sensor", "columns")
+    rows = [
+        ("ride", "ride", "", "train", "", "", ""),
+        ("two", "two.bag", md5, "test", "/left/events", "", ""),
+        ("many", "many", listing_of(tmp_path / "many").md5, "val", "", "8x6", "t[ns], x, y, p"),
+    ]
+    write_table(tmp_path, [named, *rows])
     write_config(tmp_path, CONFIG)
-    stores = ["results/events/ride.h5", "results/events/two.h5"]
+    stores = [f"results/events/{name}.h5" for name in ("ride", "two", "many")]
     build(tmp_path, "--cores", "2", *stores)
     assert os.readlink(tmp_path / "results" / "recordings" / "ride") == "../../ride"
-    for name, n in zip(stores, (50, 20), strict=True):
+    for name, n in zip(stores, (50, 20, 30), strict=True):
         with EventsStore(tmp_path / name) as store:
             assert store.n == n
     assert planned(tmp_path, *stores) == []
     (tmp_path / "ride" / "note.txt").write_text("more")
     assert planned(tmp_path, *stores) == ["acquire", "events"]
+    (tmp_path / "many" / "3.npz").write_bytes(content)
+    assert planned(tmp_path, stores[2]) == ["acquire", "events"]

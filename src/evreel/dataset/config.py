@@ -426,7 +426,7 @@ def _unfit(row: Row, config: Config) -> Iterator[str]:
     if folder is not None and bag_of(folder) is None:
         yield (
             f"source: {str(folder)!r} is a folder, which only samples/by: members takes: its files "
-            "are samples then; or columns, where its npy files are the columns of one recording. "
+            "are samples then; or columns, where its npz, npy or text files are one recording. "
             "Else name one file in it"
         )
     if row.get("samples", "").startswith("!") and "!" not in row["source"]:

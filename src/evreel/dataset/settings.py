@@ -1077,8 +1077,9 @@ class RecordingColumns(Settings):
         "and the other recordings go on. Where the file is an archive (zip, tar, tar.gz, tar.xz, "
         "tar.bz2), ! and the name of the recording in it follow: archive.zip!folder/park.aedat4, "
         "and outer.zip!inner.zip!park.aedat4 where it is in one more. A ! that belongs to a name "
-        "is written !!, or %21 in a url. Where files are samples (samples/by: members), or columns "
-        "are npy files, it may be the path of a folder; so it may for a bag of ROS 2, which is one."
+        "is written !!, or %21 in a url. Where its files are samples (samples/by: "
+        "members), or one recording whose columns are declared, it may be the path of a folder; so "
+        "it may for a bag of ROS 2, which is one."
     )
     md5: str | None = optional(
         "MD5 of what source says, 32 hexadecimal digits: of an archive, its own; of a folder, that "

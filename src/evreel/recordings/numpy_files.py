@@ -486,7 +486,7 @@ class _Folder:
     def infolist(self) -> list[zipfile.ZipInfo]:
         found = []
         for path in sorted(self._folder.glob("*.npy")):
-            if path.is_file():
+            if path.is_file() and not path.name.startswith("."):
                 found.append(zipfile.ZipInfo(path.name))
                 found[-1].file_size = path.stat().st_size
         return found

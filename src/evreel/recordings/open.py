@@ -234,10 +234,12 @@ FORMATS = (
 """All formats that can be read; modules are relative to `evreel.recordings`."""
 _BAG = next(form for form in FORMATS if form.formats == _ROS_2)
 """What reads a folder that is a bag of ROS 2."""
-_COLUMNS_FOLDER = Format(
-    *(b"", "", "numpy_files", "NpyFolderRecording", "a folder of npy files", ("npy",)),
+COLUMNS_FOLDER = Format(
+    *(b"", "", "series", "open_folder", "a folder of npz, npy or text files"),
+    ("npz", "npy", "text"),
     declared=True,
 )
+"""What reads any other folder of which columns are declared."""
 FORMAT_NAMES = tuple(
     dict.fromkeys(name for form in FORMATS for name in (*form.formats, form.family) if name)
 )
@@ -341,7 +343,8 @@ def open_recording(
     Parameters
     ----------
     path
-        The file, as str or Path; or a folder that is a bag of ROS 2.
+        The file, as str or Path; or a folder that is a bag of ROS 2; or, if columns are declared,
+        one of npz, npy or text files, as `evreel.recordings.series` has it.
     stream
         Event stream, if a file holds several: its number; in a ROS bag, the name of its topic.
     sensor
@@ -372,7 +375,7 @@ def open_recording(
     try:
         folder = folder_of(path)
         if folder is not None and reading.columns is not None:
-            return _opened(folder, _COLUMNS_FOLDER, stream, sensor, format, reading, threads)
+            return _opened(folder, COLUMNS_FOLDER, stream, sensor, format, reading, threads)
         # Checked first: opening a pipe would wait for its other end.
         if not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(

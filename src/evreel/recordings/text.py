@@ -13,7 +13,7 @@ import contextlib
 import gzip
 import re
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -34,6 +34,9 @@ BLOCK_BYTES = 1 << 20
 """Text that is read at a time: some 50,000 events."""
 LINE_BYTES = 1 << 16
 """Size limit of a line."""
+
+PACKED_SUFFIXES = (".gz",)
+"""What the name of a compressed text ends in, after its own suffix."""
 
 _SAMPLE_BYTES = 1 << 18
 _LEAST_LINE = len("0 0 0 0\n")
@@ -116,7 +119,7 @@ class TextRecording(ColumnsRecording):
     # Bytes
 
     def _text_of_zip(self) -> str:
-        found = _texts_of(self._zip())
+        found = texts_among(self._zip().namelist())
         if len(found) != 1:
             n = len(found) or "no"
             self._refuse(
@@ -293,11 +296,14 @@ _HINTS = {
 _HINTS["y"] = _HINTS["x"]
 
 
-def _texts_of(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the texts in a zip file; only those called events if there are any."""
+def texts_among(names: Iterable[str]) -> list[str]:
+    """Return which files in a zip file or a folder are texts of events, by their names.
+
+    Those called readme are not, and if there are any called events, no others are.
+    """
     found = [
         name
-        for name in archive.namelist()
+        for name in names
         if PurePosixPath(name).suffix.lower() in TEXT_SUFFIXES and not name.startswith("__MACOSX/")
     ]
     named = [name for name in found if PurePosixPath(name).stem.lower() == "events"]
@@ -317,7 +323,7 @@ def open_zip(path: str | Path, **options: Any) -> ColumnsRecording:
         with path.open("rb", buffering=0) as file:
             archive = zip_of(file.fileno(), path.stat().st_size)
             is_npz = any(name.endswith(".npy") for name in archive.namelist())
-            holds_text = not is_npz and bool(_texts_of(archive))
+            holds_text = not is_npz and bool(texts_among(archive.namelist()))
     except OSError as error:
         raise RecordingError(f"cannot be read: {error.strerror}", path=path) from error
     except ValueError:

@@ -126,8 +126,8 @@ def events(
             "is a folder, not a recording",
             path=recording,
             hint=f"{hint_of_bag(folder)}Name one file in it; or say which of its files are "
-            "samples: --members, or samples.members. If its npy files are the columns of one "
-            "recording, say which: --columns, or events.columns.",
+            "samples: --members, or samples.members. If its npz, npy or text files are one "
+            "recording, say where its columns are: --columns, or events.columns.",
         )
     if members is not None and (start_us, stop_us, stream) != (None, None, None):
         raise UsageError("start_us, stop_us and stream do not apply to an archive")
