@@ -1402,7 +1402,7 @@ def test_folder__that_is_no_bag_is_no_recording(tmp_path):
 def test_zstandard__of_something_else_or_damaged_is_refused(tmp_path, monkeypatch):
     import zstandard
 
-    other = written(tmp_path, "x.zstd", zstandard.compress(b"something else"))
+    other = written(tmp_path, "x.zstd", zstandard.compress(b"something\0 else"))
     assert "not the start of a file of a ROS bag" in refused(other, UnknownFormatError)
     path = made.bag2(tmp_path / "r", MESSAGES, "mcap", "file")
     damaged = bytearray(path.read_bytes())

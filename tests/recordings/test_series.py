@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 
 import evreel
 from evreel import cli, steps
@@ -65,6 +66,7 @@ KINDS = {
     ".npy": (npy_of, "t = t, x = x, y = y, p = p"),
     ".txt": (text_of, "t[us], x, y, p"),
     ".csv.gz": (packed, "t[us], x, y, p"),
+    ".tsv.zst": (lambda rows: zstandard.compress(text_of(rows)), "t[us], x, y, p"),
 }
 
 

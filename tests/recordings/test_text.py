@@ -12,6 +12,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import zstandard
 
 from evreel.errors import CodingError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import Sensor
@@ -178,6 +179,54 @@ def test_damaged_gzip__is_an_error_and_salvaged_up_to_it(tmp_path):
     assert repairs["damaged_bytes"] > 0
     packed[-8] ^= 1
     assert "CRC" in refused(written(tmp_path, bytes(packed), "e.txt.gz"))
+
+
+def test_zstandard__holds_what_the_text_does(tmp_path):
+    content = rpg(ROWS).encode()
+    skipped = b"\x50\x2a\x4d\x18\x03\0\0\0abc"  # a frame of something else
+    several = zstandard.compress(content[:30]) + skipped + zstandard.compress(content[30:])
+    for packed in (zstandard.compress(content), several, zstandard.compress(b"") + several):
+        for name in ("events.txt.zst", "events.csv.zstd", "events.zst", "12345678"):
+            assert rows_of(written(tmp_path, packed, name)) == ROWS
+    path = written(tmp_path, zstandard.compress(b"9000 5 1 1\n"), "e.zst")
+    assert rows_of(path, "t[s], x, y, p") == [(9_000_000_000, 5, 1, 1)]
+    with open_recording(path, sensor=SENSOR, format="text") as recording:
+        assert recording.format == "text"
+    binary = written(tmp_path, zstandard.compress(b"5\0 1 1 1\n"), "e.txt.zst")
+    assert "it has a byte 0" in refused(binary, kind=UnknownFormatError)
+
+
+def test_damaged_zstandard__is_an_error_and_salvaged_up_to_it(tmp_path):
+    rows = [(t, t % 240, t % 180, t % 2) for t in range(90_000)]
+    checked = zstandard.ZstdCompressor(write_checksum=True)
+    packed = bytearray(checked.compress(rpg(rows).encode()))
+    for size in (len(packed) // 2, len(packed) - 1, len(packed) - 5):
+        cut = written(tmp_path, bytes(packed[:size]), "e.txt.zst")
+        assert "compression (Zstandard): it ends in the middle of a frame" in refused(cut)
+        kept, repairs = read(cut, sensor=SENSOR, reading=Reading(on_damage="salvage"))
+        assert kept and kept == rows[: len(kept)]
+        assert "damaged_bytes" in repairs
+    packed[-2] ^= 1
+    assert "checksum" in refused(written(tmp_path, bytes(packed), "e.txt.zst"))
+    more = written(tmp_path, zstandard.compress(b"5 1 1 1\n") + b"more", "e.txt.zst")
+    assert "compression (Zstandard)" in refused(more)
+
+
+def test_zstandard__of_very_many_bytes_takes_bounded_memory(tmp_path):
+    comments = (b"#" * (1 << 15) + b"\n") * (1 << 11)
+    packed = zstandard.compress(rpg(ROWS).encode() + comments)
+    path = written(tmp_path, packed, "e.txt.zst")
+    tracemalloc.start()
+    try:
+        assert rows_of(path) == ROWS
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(packed) < len(comments) / 5_000 and peak < len(comments) / 2
+    far = zstandard.ZstdCompressionParameters.from_level(1, window_log=28)
+    wide = zstandard.ZstdCompressor(compression_params=far).compressobj()
+    content = wide.compress(b"5 1 1 1\n") + wide.flush()
+    assert "memory" in refused(written(tmp_path, content, "e.txt.zst"))
 
 
 # Numbers

@@ -193,7 +193,7 @@ class Format(NamedTuple):
 _HDF5 = "HDF5 of DSEC, RVT, Metavision, and evreel's events store"
 _PROPHESEE = "Prophesee's RAW (EVT 2.0, 2.1, 3.0) and DAT"
 _40_BIT = "40-bit events in a file named .bin"
-_TEXT = "text (.txt, .csv or .tsv; gzip and zip, too)"
+_TEXT = "text (.txt, .csv or .tsv; gzip, zip and Zstandard, too)"
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
 _ROS = "ROS bags (.bag, .mcap, .db3, or a folder of ROS 2)"
 _ROS_2 = ("rosbag2-mcap", "rosbag2-sqlite3")
@@ -225,14 +225,18 @@ FORMATS = (
     Format(b"#ROSBAG V", "", "ros.read", "open_bag", _ROS, ("rosbag1",), "rosbag"),
     Format(b"\x89MCAP0\r\n", "", "ros.read", "open_bag", _ROS, _ROS_2[:1], "rosbag"),
     Format(b"SQLite format 3\0", "", "ros.read", "open_bag", _ROS, _ROS_2[1:], "rosbag"),
-    Format(b"\x28\xb5\x2f\xfd", "", "ros.read", "open_bag", _ROS, _ROS_2, "rosbag"),
+    Format(
+        *(b"\x28\xb5\x2f\xfd", "", "text", "open_zstd", "a ROS bag or a text in Zstandard"),
+        *((*_ROS_2, "text"), "rosbag"),
+        declared=True,
+    ),
     *(
         Format(start, suffix, "text", "TextRecording", _TEXT, ("text",), declared=True)
         for start, suffix in ((b"\x1f\x8b\x08", ""), *((b"", suffix) for suffix in TEXT_SUFFIXES))
     ),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
-_BAG = next(form for form in FORMATS if form.formats == _ROS_2)
+_BAG = Format(b"", "", "ros.read", "open_bag", _ROS, _ROS_2, "rosbag")
 """What reads a folder that is a bag of ROS 2."""
 COLUMNS_FOLDER = Format(
     *(b"", "", "series", "open_folder", "a folder of npz, npy or text files"),
@@ -408,12 +412,7 @@ def _opened(
     """Return an open recording of a format; raise if it is not the stated one, or of that size."""
     opener = getattr(importlib.import_module(f"evreel.recordings.{found.module}"), found.opener)
     if reading.columns is not None and not found.declared:
-        names = ", ".join(name for form in FORMATS if form.declared for name in form.formats)
-        raise UsageError(
-            f"columns cannot be declared of {found.name}",
-            path=path,
-            hint=f"Leave columns out for this recording; they can be of {names}.",
-        )
+        raise undeclared(path, found.name)
     own = {"threads": threads} if found.threaded else {}
     reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading, **own)
     if stated not in (None, found.family, reader.format):
@@ -429,6 +428,18 @@ def _opened(
             hint="Is this the right recording? To use the file's size, leave sensor out.",
         )
     return reader
+
+
+def undeclared(path: Path, what: str) -> UsageError:
+    """Return the error for columns that are declared of a format that has its own."""
+    others = {name for form in FORMATS if not form.declared for name in form.formats}
+    named = [name for form in FORMATS if form.declared for name in form.formats]
+    names = ", ".join(dict.fromkeys(name for name in named if name not in others))
+    return UsageError(
+        f"columns cannot be declared of {what}",
+        path=path,
+        hint=f"Leave columns out for this recording; they can be of {names}.",
+    )
 
 
 def event_chunks(

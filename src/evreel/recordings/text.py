@@ -1,10 +1,11 @@
-"""Read text: an event a line, its numbers between blanks, commas or semicolons; gzip and zip too.
+"""Read text: an event a line, its numbers between blanks, commas or semicolons; also compressed.
 
 What the columns are, `text_layout` says. Numbers may have a fraction and an exponent; they are read
 exactly, not as floating-point numbers: a time in seconds becomes the nearest microsecond, one of
 whole nanoseconds the microsecond before. A polarity is 1 or True for ON, 0, −1 or False for OFF.
 
-In a zip file, it is the only text (.txt, .csv or .tsv), or the one that is called events.
+It may be compressed by gzip or Zstandard. In a zip file, it is the only text (.txt, .csv or .tsv),
+or the one that is called events.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
 from evreel.errors import EvreelError, RecordingError, words_of
 from evreel.events import Sensor
 from evreel.recordings.columns import ColumnsRecording, Fault, Rows, whole_numbers
 from evreel.recordings.declared import MOST, ROLES, SAID, UNITS, in_words
+from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.numpy_files import Bounded, NpzRecording, zip_of
-from evreel.recordings.open import TEXT_SUFFIXES
+from evreel.recordings.open import TEXT_SUFFIXES, Reading, undeclared
 from evreel.recordings.survey import WHOLE, Survey
 from evreel.recordings.text_layout import UnclearError, fields, recognised
 from evreel.timebase import FARTHEST
@@ -35,11 +38,15 @@ BLOCK_BYTES = 1 << 20
 LINE_BYTES = 1 << 16
 """Size limit of a line."""
 
-PACKED_SUFFIXES = (".gz",)
+PACKED_SUFFIXES = (".gz", ".zst", ".zstd")
 """What the name of a compressed text ends in, after its own suffix."""
 
+_ZSTD_START = b"\x28\xb5\x2f\xfd"
+_WINDOW_BYTES = 1 << 27  # what Zstandard may look back, as its own tool has it
+_FED_BYTES = 1 << 9  # compressed; four of these become up to 128 KiB, so all of them 16 MiB
 _SAMPLE_BYTES = 1 << 18
 _LEAST_LINE = len("0 0 0 0\n")
+_READ_BYTES = 1 << 16
 _MOST_BAD = 10_000  # lines that are counted to tell damage from another coding
 
 
@@ -60,7 +67,9 @@ class TextRecording(ColumnsRecording):
     def _open(self) -> Sensor | None:
         self._member = ""
         start = self._bytes(4, 0)
-        self._packed = {b"\x1f\x8b": "gzip", b"PK": "zip"}.get(start[:2], "")
+        self._packed = {b"\x1f\x8b": "gzip", b"PK": "zip", _ZSTD_START[:2]: "Zstandard"}.get(
+            start[:2], ""
+        )
         if self._packed == "zip":
             self._member = self._text_of_zip()
         sample, whole = self._sample()
@@ -150,6 +159,8 @@ class TextRecording(ColumnsRecording):
                 stream: Any = None
                 if self._packed == "gzip":
                     stream = stack.enter_context(gzip.GzipFile(fileobj=raw, mode="rb"))
+                elif self._packed == "Zstandard":
+                    stream = _Zstandard(raw)
                 else:
                     archive = stack.enter_context(zipfile.ZipFile(raw))
                     stream = stack.enter_context(archive.open(self._member))
@@ -287,6 +298,47 @@ class TextRecording(ColumnsRecording):
         return survey
 
 
+class _Zstandard:
+    """The plain bytes of frames of Zstandard, one after the other, as of a file.
+
+    zstandard's own reader ends without an error where a frame is cut off.
+    """
+
+    def __init__(self, raw: Bounded) -> None:
+        self._raw = raw
+        self._fed = self._plain = memoryview(b"")
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+
+    def read1(self, size: int) -> memoryview:
+        """Return up to `size` bytes, none at the end.
+
+        Raises
+        ------
+        EOFError
+            If the last frame is cut off.
+        zstandard.ZstdError
+            If one is damaged.
+        """
+        while not self._plain:
+            if not self._fed:
+                self._fed = memoryview(self._raw.read(_READ_BYTES))
+            if not self._fed:
+                if self._frame is not None:
+                    raise EOFError("it ends in the middle of a frame")
+                break
+            if self._frame is None:
+                undo = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
+                self._frame = undo.decompressobj()
+            fed, self._fed = self._fed[:_FED_BYTES], self._fed[_FED_BYTES:]
+            self._plain = memoryview(self._frame.decompress(fed))
+            if self._frame.eof:
+                # What follows it is of the next frame.
+                self._fed = memoryview(self._frame.unused_data + bytes(self._fed))
+                self._frame = None
+        part, self._plain = self._plain[:size], self._plain[size:]
+        return part
+
+
 _HINTS = {
     "t": "Its columns may be others than those of the first lines.",
     "x": "Coordinates must be whole pixels of the sensor, unless a scale is declared.",
@@ -329,3 +381,27 @@ def open_zip(path: str | Path, **options: Any) -> ColumnsRecording:
     except ValueError:
         holds_text = False  # as an npz file, it is an error
     return (TextRecording if holds_text else NpzRecording)(path, **options)
+
+
+def open_zstd(path: str | Path, *, reading: Reading, **options: Any) -> DecodedRecording:
+    """Open a file that Zstandard has compressed: a ROS bag, or a text.
+
+    Raises
+    ------
+    RecordingError
+        If it is neither, or damaged.
+    UsageError
+        If columns are declared of a bag.
+    """
+    from evreel.recordings.ros.files import head_of
+    from evreel.recordings.ros.read import is_bag, open_bag
+
+    path = Path(path)
+    inner = Path(path.stem) if path.suffix.lower() in PACKED_SUFFIXES else path
+    head = head_of(path, plain=True)
+    is_text = inner.suffix.lower() in TEXT_SUFFIXES or (bool(head) and b"\0" not in head)
+    if is_text and not is_bag(head):
+        return TextRecording(path, reading=reading, **options)
+    if reading.columns is not None:
+        raise undeclared(path, "a ROS bag")
+    return open_bag(path, reading=reading, **options)

@@ -16,6 +16,7 @@ from unittest import mock
 import h5py
 import hdf5plugin
 import numpy as np
+import zstandard
 
 from evreel.events import Sensor
 from evreel.files import inspection
@@ -139,6 +140,7 @@ def other_files() -> list[File]:
         File(text, name="damaged.txt"),
         File(csv, name="damaged.csv"),
         File(gzip.compress(text), name="damaged.gz"),
+        File(zstandard.compress(text), name="damaged.zst"),
         File(made.zipped({"a/events.txt": text}, zipfile.ZIP_DEFLATED)),
     ]
 

@@ -455,6 +455,11 @@ def _kinds(head: bytes, path: Path) -> tuple[type[BagFile], type[RosRecording]]:
     )
 
 
+def is_bag(head: bytes) -> bool:
+    """Return whether a file of a bag begins with these bytes."""
+    return any(head.startswith(magic[:_MAGIC_BYTES]) for magic in _KINDS)
+
+
 def open_bag(
     path: str | Path,
     *,
