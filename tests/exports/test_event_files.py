@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import evreel
 from evreel import steps
-from evreel.errors import RecordingError
+from evreel.errors import RecordingError, UsageError
 from evreel.events import Events, Sensor
 from evreel.exports import npz
 from evreel.files.filters import BLOSC, blosc_parameters, blosc_zstd
@@ -170,6 +171,22 @@ def test_csv__has_a_line_for_each_event_after_that_of_names(tmp_path):
     made = Events([0, 7], [1, 2], [0, 3], [1, 0], Sensor(4, 3))
     path = exported(store_of(tmp_path / "s.h5", made, -5), tmp_path, "csv")
     assert path.read_bytes() == b"t,x,y,p\n-5,1,0,1\n2,2,3,0\n"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv__that_states_the_sensor_is_read_without_its_size(store, events, tmp_path, suffix):
+    path = tmp_path / f"sized{suffix}"
+    assert steps.export(store, path, "csv", sized=True) == {}
+    read = evreel.read(path)
+    assert read.sensor == events.sensor
+    assert_as({name: getattr(read, name) for name in "txyp"}, events, 0)
+    plain = exported(store, tmp_path, "csv").read_bytes()
+    content = path.read_bytes() if suffix == ".csv" else gzip.decompress(path.read_bytes())
+    assert content == f"# sensor {events.sensor.text}\n".encode() + plain
+    with pytest.raises(RecordingError, match="states a sensor of"):
+        evreel.read(path, sensor="8x6")
+    with pytest.raises(UsageError, match="sized is a choice of the layout csv alone"):
+        steps.export(store, tmp_path / "o.npz", "npz", sized=True)
 
 
 def test_npz__is_what_numpy_loads_without_pickle(store, events, tmp_path):

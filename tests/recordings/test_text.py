@@ -147,6 +147,22 @@ def test_lines__may_end_and_begin_as_programs_write_them(tmp_path, end, last):
     assert rows_of(written(tmp_path, content)) == expected
 
 
+def test_comment__with_the_size_of_the_sensor_counts_before_all_events(tmp_path):
+    content = text_of(ROWS, "txyp")
+    for first in ("# sensor 240x180\n", "# a\r\n# sensor 240x180\r\nt,x,y,p\r\n"):
+        with open_recording(written(tmp_path, first + content)) as recording:
+            assert recording.sensor == SENSOR
+    for other in ("# sensor 240 x 180\n", "# sensors 240x180\n", "# sensor 240x180 px\n"):
+        assert "does not state the sensor's size" in refused(
+            written(tmp_path, other + content), sensor=None
+        )
+    later = written(tmp_path, content + "# sensor 2x2\n" + content.splitlines()[-1])
+    assert len(rows_of(later)) == len(ROWS) + 1
+    for size in ("0x180", "240x99999"):
+        said = refused(written(tmp_path, f"# a\n# sensor {size}\n{content}"), sensor=None)
+        assert f"line 2 states a sensor of {size} px: " in said
+
+
 # Packed
 
 

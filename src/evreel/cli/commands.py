@@ -846,6 +846,7 @@ def align(options: Options) -> int:
     option("--name", help="of the recording; default: SOURCE's name"),
     option("--task", help="number or name of the task, in an export of a project"),
     option("--outlines", action="store_true", help="instead of boxes: yolo"),
+    option("--sized", action="store_true", help="state the sensor in a comment, first of all: csv"),
     option("--boxes", metavar="NPY", type=Path, help="of the recording SOURCE: rvt"),
     SENSOR,
     STREAM,
@@ -871,6 +872,7 @@ def export(options: Options) -> int:
             ),
             reading=settings_from(steps.Reading, options),
             outlines=options.outlines,
+            sized=options.sized,
             rvt=settings_from(steps.RvtSettings, options) if of_rvt else None,
             progress=progress,
         )

@@ -1,8 +1,10 @@
 """Events as text: a line ``t,x,y,p`` for each, after a line with these names.
 
 t is in whole µs on the recording's own clock, p is 1 for ON and 0 for OFF, and a line ends with a
-line feed. A file whose name ends in ``.gz`` is compressed: it is a gzip file of several members,
-which read as one.
+line feed. If asked for, a comment before all others states the sensor's size, as
+`evreel.recordings.text_layout` reads it: ``# sensor 346x260``. Most readers of csv skip comments
+only if they are told to. A file whose name ends in ``.gz`` is compressed: it is a gzip file of
+several members, which read as one.
 
 Source: RFC 4180, but for its line ends; RFC 1952.
 """
@@ -32,19 +34,25 @@ def write_csv(
     recording: Recording,
     path: Path,
     *,
+    sized: bool = False,
     crew: Crew | None = None,
     progress: Progress = silent,
 ) -> dict[str, int]:
-    """Write the events of a recording, as `one_file` says; gzip compresses ``….gz``."""
+    """Write the events of a recording, as `one_file` says; gzip compresses ``….gz``.
+
+    With `sized`, the sensor's size is in the first line.
+    """
     is_packed = path.suffix.lower() == ".gz"
-    lost: Counter[str] = Counter({f"size of the sensor, {recording.sensor.text} px": 1})
+    size = recording.sensor.text
+    lost: Counter[str] = Counter({} if sized else {f"size of the sensor, {size} px": 1})
+    header = (f"# sensor {size}\n".encode() if sized else b"") + HEADER
 
     def make(part: Events) -> memoryview:
         text = _lines(part, recording.t_offset)
         return memoryview(deflate.gzip_compress(text, _GZIP_LEVEL)) if is_packed else text
 
     with path.open("wb") as file:
-        file.write(deflate.gzip_compress(HEADER, _GZIP_LEVEL) if is_packed else HEADER)
+        file.write(deflate.gzip_compress(header, _GZIP_LEVEL) if is_packed else header)
         events = events_of(recording, lost)
         with closing(made_of_parts(events, _TASK_ROWS, make, crew, progress)) as parts:
             for _, text in parts:

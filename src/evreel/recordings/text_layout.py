@@ -12,7 +12,8 @@ is declared (`declared`), or is recognised:
 Where nothing says the unit of t, times with at least four decimals are seconds; whole numbers are
 microseconds, or nanoseconds if they are too far from 0 for that. If anything else would do as well,
 it is an error that says what to declare. A first line of two numbers is the sensor's width and
-height, as for E2VID; a header may have them, as faery's ``t,x@240,y@180,on``.
+height, as for E2VID; a header may have them, as faery's ``t,x@240,y@180,on``; so may a comment
+before all events, as `evreel.exports.csv` writes it: ``# sensor 240x180``.
 
 Sources: https://rpg.ifi.uzh.ch/davis_data.html; https://github.com/uzh-rpg/rpg_e2vid;
 https://docs.prophesee.ai, metavision_file_to_csv; https://github.com/aestream/faery.
@@ -43,6 +44,7 @@ _COMMENT = re.compile(r"\s*(#|%|//)")
 _FIELD = re.compile(r'[^\s,;"]+')
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _SIZED = re.compile(r"([xy])@([0-9]{1,9})")
+_SIZE_COMMENT = re.compile(r"# sensor ([0-9]{1,9})x([0-9]{1,9})\s*")
 _SIZE = re.compile(r"\s*([0-9]{1,9})[\s,;]+([0-9]{1,9})\s*")
 
 
@@ -105,17 +107,19 @@ def recognised(
     >>> recognised(b"0.0001 7 2 1\n0.0002 0 1 0\n", True, None, None)[:2]
     (('t', 'x', 'y', 'p'), 's')
     """
+    sensor = None
     comment, number = "", 0  # the last comment before the first of the other lines
     plain: list[_Line] = []
     for line in _lines(sample, whole):
         number += 1
         if _COMMENT.match(line.text):
             comment = comment if plain else line.text
+            if not plain and (size := _SIZE_COMMENT.fullmatch(line.text)):
+                sensor = _sensor(size[1], size[2], f"line {line.number + 1}")
         elif line.text.strip():
             plain.append(line)
         if len(plain) > LINES + 2:
             break
-    sensor = None
     if plain and (size := _SIZE.fullmatch(plain[0].text)):
         sensor = _sensor(size[1], size[2], f"line {plain[0].number + 1}")
         plain = plain[1:]

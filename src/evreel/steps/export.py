@@ -51,6 +51,7 @@ def export(
     name: str | None = None,
     task: str | None = None,
     outlines: bool = False,
+    sized: bool = False,
     rvt: RvtSettings | None = None,
     sensor: str | None = None,
     stream: int | str | None = None,
@@ -91,6 +92,8 @@ def export(
         that is called as the recording or its clock.
     outlines
         Write outlines instead of boxes, for segmentation; ``yolo`` only.
+    sized
+        State the sensor's size in a comment, which is the first line; ``csv`` only.
     rvt
         What ``rvt`` writes; it must be given for it.
     sensor, stream, format, reading
@@ -122,6 +125,8 @@ def export(
 
     source, output = Path(source), Path(output)
     how = _How(sensor, stream, format, reading)
+    if sized and layout != "csv":
+        raise UsageError("sized is a choice of the layout csv alone; others state the size")
     if layout in EVENT_LAYOUTS:
         beside: dict[str, object] = {"clock": clock, "store": store, "pictures": pictures}
         beside |= {"boxes": boxes, "labels": labels, "name": name, "task": task, "rvt": rvt}
@@ -129,7 +134,8 @@ def export(
         for role, value in beside.items():
             if value is not None:
                 raise UsageError(f"{role} does not go with the layout {layout}, of events alone")
-        return _export_events(source, output, layout, how, threads, progress)
+        more: dict[str, Any] = {"sized": True} if sized else {}
+        return _export_events(source, output, layout, how, threads, progress, more)
     if layout not in LAYOUTS:
         known = ", ".join((*LAYOUTS, *EVENT_LAYOUTS))
         raise UsageError(f"layout {layout!r} is not one of {known}")
@@ -196,7 +202,7 @@ def export(
     remarks: Counter[str] = Counter()
     with atomic(output, inputs=[clock, store, pictures, boxes]) as (scratch,):
         scratch.mkdir()
-        more: dict[str, Any] = {"outlines": True} if outlines else {}
+        more = {"outlines": True} if outlines else {}
         if rvt is not None:
             more = {"settings": rvt, "remarks": remarks, "progress": progress}
             decoded = _decoded(chosen, output, rvt, how, remarks)
@@ -273,9 +279,15 @@ class _How(NamedTuple):
 
 
 def _export_events(
-    source: Path, output: Path, layout: str, how: _How, threads: int | None, progress: Progress
+    source: Path,
+    output: Path,
+    layout: str,
+    how: _How,
+    threads: int | None,
+    progress: Progress,
+    own: Mapping[str, Any],
 ) -> dict[str, int]:
-    """Write the events of a recording or store in a layout of one file."""
+    """Write the events of a recording or store in a layout of one file, which has own choices."""
     from evreel.events import Sensor
     from evreel.exports.layouts import EVENT_LAYOUTS
     from evreel.files.events_store import EventsStore
@@ -287,8 +299,8 @@ def _export_events(
         raise UsageError(
             f"is a folder; the layout {layout} is of one recording",
             path=source,
-            hint="Give a recording or an events store. A release has stores in events/. If its npy "
-            "files are the columns of one recording, say which: --columns.",
+            hint="Give a recording or an events store. A release has stores in events/. If its "
+            "npz, npy or text files are one recording, say where its columns are: --columns.",
         )
     size = None if how.sensor is None else Sensor.parse(how.sensor)
     threads = checked_threads(threads)
@@ -328,7 +340,7 @@ def _export_events(
             n = done
             progress(done, total)
 
-        more = {"note": note} if writer.noted else {}
+        more = {**own, "note": note} if writer.noted else own
         try:
             lost = dict(writer.write(recording, scratch, crew=crew, progress=counting, **more))
         except OSError as error:
