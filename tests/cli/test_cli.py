@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from evreel.cli import main
+from evreel.cli.main import _parser, _with_options
 from evreel.files.clock import read_clock
 from evreel.files.events_store import EventsStore
 from evreel.files.slices import SlicesFile
@@ -132,6 +133,33 @@ def test_info__has_the_keys_that_scripts_rely_on(made):
     assert first["t_start_us"] == first["t_offset"]
     assert {**first, "format": ""} == {**second, "format": ""}
     assert evreel("info", made / "corner.h5").stdout.count("\n") == 5
+
+
+def test_error__that_tells_to_set_something_names_the_option_of_the_command(tmp_path, capsys):
+    late, store = tmp_path / "late.csv", ["-o", str(tmp_path / "late.h5"), "--sensor", "8x6"]
+    late.write_text("t,x,y,p\n70000,1,1,1\n69999,1,1,1\n")
+    assert main(["events", str(late), *store]) == 1
+    said = capsys.readouterr().err
+    assert "set on_disorder (--on-disorder): sort, drop or clamp" in said
+    assert main(["info", str(late), "--sensor", "8x6"]) == 1
+    assert "set on_disorder: sort, drop" in capsys.readouterr().out, "info has no such option"
+    late.write_text("t,x,y,p\n5,1,7,1\n")
+    assert main(["events", str(late), *store]) == 1
+    assert "set swap_xy (--swap-xy): true" in capsys.readouterr().err
+    parser = _parser(["features"])._subparsers._group_actions[0].choices["features"]
+    same = "set boxes.clock: source"
+    assert _with_options(same, parser) == same, "--clock of features is another"
+
+
+def test_info__names_the_first_and_the_last_timestamp(tmp_path, capsys):
+    path = tmp_path / "two.csv"
+    path.write_text("t,x,y,p\n70000,1,1,1\n70009,1,1,1\n")
+    assert main(["info", str(path), "--sensor", "8x6"]) == 0
+    shown = capsys.readouterr().out
+    assert "time      70000 to 70009 µs, first and last, on the camera's clock" in shown
+    assert main(["info", str(path), "--sensor", "8x6", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["t_start_us"], found["t_stop_us"]) == (70_000, 70_010)
 
 
 def test_info__of_a_damaged_recording_counts_what_was_read_before(tmp_path):

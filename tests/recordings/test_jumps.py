@@ -318,7 +318,7 @@ def test_info__shows_the_jumps_of_a_recording_and_the_parts_of_a_store(tmp_path)
     steps.events(path, store, steps.EventsSettings(on_reset="split"), sensor="48x40")
     lines = list(steps.describe(steps.info(store)))
     assert "parts     2 end to end, each with a clock of its own" in lines
-    assert "          1000 to 3000001 µs: part 2, from t=0 µs" in lines
+    assert "          1000 to 3000000 µs: part 2, from t=0 µs" in lines
 
 
 def test_windows_and_frames__hold_no_events_of_two_parts_and_do_not_overlap(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from evreel.cli.commands import COMMANDS
 from evreel.errors import EvreelError, OneLineFormatter, did_you_mean
 from evreel.outputs import ended_in_order
 
+_TO_SET = re.compile(r"\bset (?:(?P<group>[a-z_]+)[./])?(?P<name>[a-z_]+)(?=: \w)")
+"""A setting in the hint of an error, such as ``set on_damage: salvage``."""
 _SIGPIPE = 13
 """What POSIX calls it; `signal` of Windows does not."""
 
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ended_in_order():
             code: int = options.run(options)
     except EvreelError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        said = _with_options(str(error), options.parser)
+        print(f"{type(error).__name__}: {said}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone, as `evreel info … | head` does.
@@ -56,6 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         log.removeHandler(handler)
     return code
+
+
+def _with_options(said: str, parser: argparse.ArgumentParser) -> str:
+    """Return what an error says, with the option of each setting that it tells to set.
+
+    Errors name settings as a config does, because most commands are also steps of a workflow. What
+    the command has no option for stays as it is.
+    """
+    flags = {each.dest: each.option_strings[0] for each in parser._actions if each.option_strings}
+
+    def with_option(setting: re.Match[str]) -> str:
+        # The same name in another group is another setting.
+        is_own = setting["group"] in (None, parser.prog.split()[-1])
+        flag = flags.get(setting["name"]) if is_own else None
+        return f"{setting[0]} ({flag})" if flag else setting[0]
+
+    return _TO_SET.sub(with_option, said)
 
 
 def _meant(parser: argparse.ArgumentParser, unknown: str) -> str | None:

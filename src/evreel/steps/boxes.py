@@ -157,8 +157,10 @@ def _check_times(
     if other[-1] >= 0 and other[0] <= stop_us:
         right = {"source": "recording", "recording": "source"}[clock]
         counts = {"source": "the clock of the recording's file", "recording": "the first event"}
-        by_hand = "by hand, --clock, or --boxes-clock of features"
-        hint = f"They seem to count from {counts[right]}: set boxes.clock: {right} ({by_hand})."
+        hint = (
+            f"They seem to count from {counts[right]}: set boxes.clock: {right} (--boxes-clock of "
+            "evreel features)."
+        )
     raise AnnotationError(
         f"is outside the recording, as all boxes: t={t[0]} µs since the first event; it ends at "
         f"{stop_us} µs",

@@ -173,7 +173,8 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
         duration_us = found["t_stop_us"] - found["t_start_us"]
         if "parts" not in found:
             start_us, stop_us = found["t_start_us"], found["t_stop_us"]
-            yield f"time      {start_us} to {stop_us} µs on the camera's clock"
+            last_us = stop_us - 1
+            yield f"time      {start_us} to {last_us} µs, first and last, on the camera's clock"
         yield f"duration  {duration_us / 1e6:.6f} s, {n / duration_us:.3f} M events/s on average"
     for what, of_what in (("triggers", ""), ("imu", " samples"), ("frames", " exposure times")):
         if found[what]:
@@ -183,7 +184,7 @@ def describe(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"parts     {len(parts):,} end to end, each with a clock of its own"
     for part in parts[:PARTS_SHOWN]:
         yield (
-            f"          {part['start_us']} to {part['stop_us']} µs: {part['name']}, from "
+            f"          {part['start_us']} to {part['stop_us'] - 1} µs: {part['name']}, from "
             f"t={part['t_offset']} µs"
         )
     for problem in found["problems"]:
