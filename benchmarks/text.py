@@ -1,12 +1,14 @@
-"""Time reading texts of events, and MVSEC's HDF5: evreel and what else reads such files.
+"""Time reading texts of events, MVSEC's HDF5 and BS-ERGB's npz: evreel and what else reads them.
 
 Events are moving edges at 1280×720, 10 million per second, in RPG's text (t in seconds with nine
 decimals, x, y, p) and in a csv (t in µs, x, y, p). Ours makes checked columns of integers, and
 reads every time exactly; NumPy and pyarrow read floating-point numbers and whole ones, and check
-nothing else. NumPy's loadtxt reads a part of the events, because it takes minutes. The last file
+nothing else. NumPy's loadtxt reads a part of the events, because it takes minutes. One file
 holds one array (n, 4) of x, y, t in seconds, p, as MVSEC has it, in h5py's own compression; h5py
 reads it into one array; opening such a file takes ours 0.2 s more, since a process of its own looks
-at its structure first. Each round goes through all sides in turn, and the fastest counts.
+at its structure first. The last recording is a folder of npz files of 30,000 events each, as
+BS-ERGB has it; NumPy loads the columns of one after the other. Each round goes through all sides in
+turn, and the fastest counts.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import h5py
 import numpy as np
 import prophesee
 import pyarrow.csv
+import zstandard
 
 from evreel.events import Events, Sensor
 from evreel.exports.layouts import EVENT_LAYOUTS
@@ -34,6 +37,7 @@ from exports import InMemory
 
 SENSOR = Sensor(720, 1280)
 PART = 20
+NPZ_ROWS = 30_000
 
 
 def rpg(events: Events, path: Path) -> None:
@@ -82,6 +86,8 @@ def sides_of(events: Events, folder: Path) -> dict[str, tuple[Callable[[], objec
         EVENT_LAYOUTS["csv"].write(InMemory(events), csv, crew=crew)
     packed = folder / "events.txt.gz"
     packed.write_bytes(gzip.compress(text.read_bytes(), 1))
+    by_zstd = folder / "events.txt.zst"
+    by_zstd.write_bytes(zstandard.compress(text.read_bytes()))
     with zipfile.ZipFile(folder / "events.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(text, "shapes/events.txt")
     small = folder / "small.txt"
@@ -90,6 +96,8 @@ def sides_of(events: Events, folder: Path) -> dict[str, tuple[Callable[[], objec
     with h5py.File(array, "w") as file:
         rows = np.column_stack([events.x, events.y, events.t / 1e6, np.where(events.p, 1, -1)])
         file.create_dataset("davis/left/events", data=rows, chunks=(16_384, 4), compression="lzf")
+    many = folder / "many"
+    npz_files(events, many)
     return {
         "text: ours, one pass": (ours(text), n),
         "text: ours, columns": (ours(text, whole=True), n),
@@ -100,10 +108,30 @@ def sides_of(events: Events, folder: Path) -> dict[str, tuple[Callable[[], objec
         "csv: pyarrow, 1 thread": (by_arrow(csv, ",", None, False), n),
         "gzip: ours, one pass": (ours(packed), n),
         "gzip: gzip alone": (lambda: drained(gzip.open(packed)), n),
+        "zstd: ours, one pass": (ours(by_zstd), n),
+        "zstd: zstandard alone": (lambda: drained(zstandard.open(by_zstd)), n),
         "zip: ours, one pass": (ours(folder / "events.zip"), n),
         "mvsec: ours, one pass": (ours(array, columns="mvsec"), n),
         "mvsec: h5py": (by_h5py(array), n),
+        "many files: ours, one pass": (ours(many, columns="bs-ergb"), n),
+        "many files: np.load": (lambda: loaded(many), n),
     }
+
+
+def npz_files(events: Events, folder: Path) -> None:
+    folder.mkdir()
+    for k, start in enumerate(range(0, len(events), NPZ_ROWS)):
+        part = events[start : start + NPZ_ROWS]
+        columns = {"timestamp": part.t, "polarity": part.p}
+        pixels = {"x": part.x % 970 * np.uint16(32), "y": part.y % 625 * np.uint16(32)}
+        np.savez(folder / f"{k:06d}.npz", **columns, **pixels)
+
+
+def loaded(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        with np.load(path) as arrays:
+            for name in arrays:
+                _ = arrays[name]
 
 
 def drained(stream: io.BufferedIOBase) -> None:
