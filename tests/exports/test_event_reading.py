@@ -181,7 +181,9 @@ def test_store__takes_no_options_of_reading(tmp_path):
 
 def test_folder__that_is_no_recording_is_told_how_it_could_be_one(tmp_path):
     source = npy_folder(tmp_path)
-    with pytest.raises(UsageError, match=r"sequence: is a folder; .* say which: --columns"):
+    with pytest.raises(
+        UsageError, match=r"sequence: is a folder; .* say where its columns are: --columns"
+    ):
         exported(source, tmp_path, "csv")
     assert list(tmp_path.iterdir()) == [source]
 
