@@ -32,6 +32,7 @@ from evreel.recordings.open import Reading
 from evreel.recordings.series import missing
 from recordings.rows import read
 from recordings.rows import refused as refused_file
+from recordings.rows import rows as read_rows
 from support.writers import columns as made
 
 SENSOR = Sensor(6, 8)
@@ -213,6 +214,56 @@ def test_missing_files__are_counted_where_most_are_there(tmp_path):
 
 
 # One clock, one sensor
+
+
+def unruly_rows(rng):
+    """Return rows with late events, resets, strays and events outside, each now and then."""
+    t, rows = 10**6, []
+    for _ in range(rng.randrange(5, 400)):
+        t += rng.choice((0, 1, 5, 300))
+        t += rng.choice((-(9 * 10**8), 10**9)) if rng.random() < 0.004 else 0
+        at = t - rng.randrange(1, 15_000) if rng.random() < 0.02 else t
+        at += 10**10 if rng.random() < 0.003 else 0
+        rows.append((at, rng.randrange(9 if rng.random() < 0.01 else 8), 1, rng.randrange(2)))
+    return rows
+
+
+def outcome(path, **reading):
+    """Return all that is read of a recording, or that it is refused."""
+    said = Reading(columns=BY_NAME, **reading)
+    try:
+        with open_recording(path, sensor=SENSOR, reading=said) as recording:
+            found = read_rows(recording)
+            return found, dict(recording.repairs), recording.members, recording.t_offset
+    except EvreelError as error:
+        assert str(error).startswith(f"{path.name}: ")
+        return "refused"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_files__cut_anywhere_are_read_as_one_file_with_the_same_events(tmp_path, seed):
+    rng = random.Random(seed)
+    rows = unruly_rows(rng)
+    whole = tmp_path / "whole.npz"
+    whole.write_bytes(npz_of(rows))
+    cuts = sorted(rng.randrange(len(rows) + 1) for _ in range(6))
+    parts = [rows[a:b] for a, b in itertools.pairwise([0, *cuts, len(rows)])]
+    files = {f"{k}.npz": npz_of(part) for k, part in enumerate(parts)}
+    folder = written(tmp_path / "seq", files)
+    ends = set()
+    for disorder, reset in itertools.product(
+        ("fail", "sort", "drop", "clamp"), ("fail", "first", "last", "split")
+    ):
+        how = {
+            "on_disorder": disorder,
+            "on_reset": reset,
+            "on_stray": rng.choice(("fail", "drop", "drop")),
+            "on_out_of_bounds": rng.choice(("fail", "drop", "drop")),
+        }
+        expected = outcome(whole, **how)
+        assert outcome(folder, **how) == expected, how
+        ends.add(expected == "refused")
+    assert False in ends
 
 
 def test_time__that_goes_back_between_files_is_late_or_a_reset(tmp_path):
