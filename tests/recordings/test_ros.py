@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evreel import steps
+from evreel.cli.main import main
 from evreel.errors import CodingError, EvreelError, RecordingError, UnknownFormatError, UsageError
 from evreel.events import FrameTimes, Imu, Sensor
 from evreel.kernels import ros as kernels
@@ -682,6 +683,17 @@ def test_several_topics__are_listed_unless_one_is_named(tmp_path):
             open_recording(path, stream=stream)
     for k, name in enumerate(("/left/events", "right/events")):
         assert read(path, stream=name)[0] == [WANTED[k]]
+
+
+@pytest.mark.parametrize(
+    ("stream", "meant"),
+    [("/left/event", "/left/events"), ("rigth/events", "/right/events"), ("/imu", None)],
+)
+def test_topic__that_is_misspelt_is_guessed(tmp_path, stream, meant):
+    with pytest.raises(UsageError) as told:
+        open_recording(two_cameras(tmp_path), stream=stream)
+    guess = f"Did you mean {meant!r}? " if meant else ""
+    assert f"{stream} is not one of them. {guess}Give the name of one as stream" in str(told.value)
 
 
 def test_side_streams__are_those_of_the_cameras_namespace(tmp_path):
@@ -1435,6 +1447,24 @@ def test_folder__with_an_empty_file_says_so(tmp_path):
     said = refused(folder)
     assert "ride_1.mcap: byte 0: has no bytes" in said
     assert "one may be given as the recording" in said
+
+
+@pytest.mark.parametrize("form", ["folder", "bag"])
+def test_previews__are_made_of_bags_that_are_not_decoded(tmp_path, form):
+    said = [made.array(EVENTS, topic=f"/{name}/events") for name in ("left", "right")]
+    bag = made.bag2(tmp_path / "r", said).parent
+    if form == "bag":
+        bag = made.bag1(tmp_path / "r.bag", said)
+    video, poster = tmp_path / "p.mp4", tmp_path / "p.jpg"
+    command = ["preview", str(bag), "-o", str(video), "--max-frames", "2"]
+    assert main(command) == 2
+    assert not video.exists()
+    assert main([*command, "--stream", "/left/events"]) == 0
+    steps.events(bag, tmp_path / "s.h5", steps.EventsSettings(stream="/left/events"))
+    found = poster.read_bytes()
+    steps.preview(tmp_path / "s.h5", video, poster, steps.PreviewSettings(max_frames=2))
+    assert poster.read_bytes() == found
+    assert not list(tmp_path.glob(".evreel-tmp"))
 
 
 def test_folder__without_a_listing_says_how_to_make_one(tmp_path):

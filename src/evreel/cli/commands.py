@@ -659,7 +659,7 @@ def qa(options: Options) -> int:
 
 @command(
     "Render a short video of a recording, and a picture that stands for it.",
-    option("store", metavar="STORE", type=Path),
+    option("store", metavar="FILE|STORE", type=Path),
     option("--slices", metavar="H5", type=Path, help="its annotated slices"),
     option("--clock", metavar="TSV", type=Path, help="the clock of the annotated video"),
     option("--boxes", metavar="NPY", type=Path, help="boxes that came with it"),
@@ -669,14 +669,18 @@ def qa(options: Options) -> int:
     option("--poster", metavar="JPG", type=Path, help="the picture; default: OUT.jpg"),
     settings("PreviewSettings"),
     settings("QaSettings", without=(*_ENCODING, "magnify", "theme")),
+    STREAM,
 )
 def preview(options: Options) -> int:
     """Render a preview."""
     from evreel import steps
 
-    with _bar(options, "preview", "frame") as progress:
+    with (
+        _bar(options, "preview", "frame") as progress,
+        steps.as_store(options.store, beside=options.output, stream=options.stream) as store,
+    ):
         steps.preview(
-            options.store,
+            store,
             options.output,
             options.poster or options.output.with_suffix(".jpg"),
             settings_from(steps.PreviewSettings, options),

@@ -12,10 +12,11 @@ from evreel.errors import UsageError
 from evreel.outputs import Progress, atomic, silent
 from evreel.provenance import canonical_json
 from evreel.steps.common import LOG, with_progress
+from evreel.steps.events import Source, as_store
 
 
 def preview(
-    store: str | Path,
+    store: Source,
     video: str | Path,
     poster: str | Path,
     settings: PreviewSettings = PreviewSettings(),
@@ -36,7 +37,7 @@ def preview(
     Parameters
     ----------
     store
-        Its events store.
+        Its events store; a recording is decoded for this, into a temporary one.
     video, poster
         ``.mp4`` and ``.jpg`` to write.
     settings
@@ -64,7 +65,6 @@ def preview(
     UsageError
         If an output's name has another suffix, slices have no clock, or the font is none.
     """
-    from evreel.files.events_store import EventsStore
     from evreel.files.slices import SlicesFile
     from evreel.samples.tables import read_cut
     from evreel.video.jpeg import jpeg_bytes
@@ -79,7 +79,7 @@ def preview(
     made_from = {"slices": slices, "clock": clock, "boxes": boxes, "cut": cut, "font": font}
     given = {role: Path(path) for role, path in made_from.items() if path is not None}
     with ExitStack() as stack:
-        opened = stack.enter_context(EventsStore(store))
+        opened = stack.enter_context(as_store(store, beside=video))
         shown: Preview
         if boxes is not None:
             shown = OfBoxes(opened, boxes, labels or (), settings, letters)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
 
-from evreel.errors import EventsError, RecordingError, UnknownFormatError, UsageError
+from evreel.errors import EventsError, RecordingError, UnknownFormatError, UsageError, hint_of
 from evreel.events import Sensor
 from evreel.folders import BAG_LISTING
 from evreel.recordings.decoded import DecodedRecording
@@ -262,11 +262,13 @@ class RosRecording(DecodedRecording):
             )
         names = sorted({topic.name for topic in events})
         if asked is not None or len(names) != 1:
+            meant = None if asked is None else hint_of(asked, names)
             raise UsageError(
                 f"its topics of events are {', '.join(names)}; "
                 + ("none is chosen" if asked is None else f"{asked} is not one of them"),
                 path=self.path,
-                hint="Give the name of one as stream (--stream, events/stream).",
+                hint=f"{meant + ' ' if meant else ''}Give the name of one as stream (--stream, "
+                "events/stream).",
             )
         return events[0]
 
