@@ -354,6 +354,73 @@ def evt3(
 
 
 @kernel
+def evt3_packets(
+    words: UInt16Array,
+    bounds: Int64Array,
+    stamps: Int64Array,
+    clock: Int64Array,
+    most_off: int,
+    firsts: Int64Array,
+    state: Int64Array,
+    width: int,
+    height: int,
+    farthest: int,
+    positions: UInt8Array,
+    counts: UInt8Array,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+    mark_t: Int64Array,
+    mark_edge: Int8Array,
+    mark_id: Int16Array,
+) -> int:
+    """Decode packets as `evt3` does, up to one that does not follow on; return how many.
+
+    Packet k has words bounds[k] to bounds[k + 1], and a stamp in µs. It follows on if this is at
+    most `most_off` from the time of the words before, moved by clock[0] and clock[1], how late
+    stamps are: that becomes what it is of this one. It also stops at a packet for which room may
+    be too small; and in one with a fault, whose index of the word becomes clock[2]. firsts[k] is
+    the row of its first event, and then comes the number of rows.
+    """
+    rows = marks = k = 0
+    firsts[0] = 0
+    while k < len(stamps):
+        begin, end = bounds[k], bounds[k + 1]
+        off = stamps[k] - (state[BASE] + clock[0]) - clock[1]
+        is_near = state[BASE] >= 0 and -most_off <= off <= most_off
+        fits = rows + (end - begin + 1) * LANES + GROUP_LANES <= len(t)
+        if not is_near or not fits or marks + end - begin >= len(mark_t):
+            break
+        clock[1] += off
+        done = evt3(
+            words[begin:end],
+            state,
+            width,
+            height,
+            farthest,
+            positions,
+            counts,
+            t[rows:],
+            x[rows:],
+            y[rows:],
+            p[rows:],
+            mark_t[marks:],
+            mark_edge[marks:],
+            mark_id[marks:],
+        )
+        rows += state[ROWS]
+        marks += state[MARKS]
+        firsts[k + 1] = rows
+        if state[FAULT]:
+            clock[2] = done
+            break
+        k += 1
+    state[ROWS], state[MARKS] = rows, marks
+    return k
+
+
+@kernel
 def dat(
     records: UInt32Array,
     state: Int64Array,

@@ -89,6 +89,58 @@ def stamped(
 
 
 @kernel
+def stamped_messages(
+    data: UInt8Array,
+    bounds: Int64Array,
+    counts: Int64Array,
+    size: int,
+    step: int,
+    first: Int64Array,
+    places: Int64Array,
+    signed: bool,
+    width: int,
+    height: int,
+    last: int,
+    t: Int64Array,
+    x: UInt16Array,
+    y: UInt16Array,
+    p: UInt8Array,
+) -> tuple[int, int, bool]:
+    """Decode messages of one or more events each, as `stamped` does.
+
+    Message k has bytes bounds[k] to bounds[k + 1], and counts[k] events. Returns how many messages
+    were decoded: all, or those before one of which an event cannot be; how many events; and
+    whether these are in order and inside the sensor.
+    """
+    rows = 0
+    sound = True
+    for k in range(len(counts)):
+        message = data[bounds[k] : bounds[k + 1]]
+        done, is_sound = stamped(
+            message,
+            counts[k],
+            size,
+            step,
+            first,
+            places,
+            signed,
+            width,
+            height,
+            last,
+            t[rows:],
+            x[rows:],
+            y[rows:],
+            p[rows:],
+        )
+        rows += done
+        sound &= is_sound
+        if done < counts[k]:
+            return k, rows, sound
+        last = t[rows - 1]
+    return len(counts), rows, sound
+
+
+@kernel
 def mono(
     words: UInt64Array,
     base: int,

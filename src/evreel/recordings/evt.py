@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from evreel.events import Sensor, Triggers
 from evreel.recordings.decoded import PIECE_ROWS, first_rows
 from evreel.recordings.pieces import Piece
-from evreel.timebase import FARTHEST
+from evreel.timebase import FARTHEST, Int64Array
 
 MARK_ROWS = 1 << 12
 """Triggers in a batch."""
@@ -30,6 +30,23 @@ class WordError(Exception):
         self.word, self.fault = word, fault
 
 
+class Packets(NamedTuple):
+    """What came of packets that `EvtDecoder.decode_packets` decoded.
+
+    Parameters
+    ----------
+    packets : how many were decoded.
+    lag_us : how late the stamp of the last one is.
+    triggers : those in them, if any.
+    fault : index of a word in the packet after these that cannot be decoded.
+    """
+
+    packets: int
+    lag_us: int
+    triggers: Triggers | None
+    fault: int | None
+
+
 class EvtDecoder:
     """Decodes the words of a stream, whose state it keeps between parts.
 
@@ -42,6 +59,8 @@ class EvtDecoder:
     ----------
     span_us
         After how many µs a camera's clock begins at 0 again.
+    takes_packets
+        Whether there is a kernel for `decode_packets`.
     """
 
     def __init__(self, encoding: str, sensor: Sensor) -> None:
@@ -59,9 +78,17 @@ class EvtDecoder:
         self._mark_id = np.empty(MARK_ROWS, np.int16)
         self._columns, self._rows = columns_for(PIECE_ROWS + _SPARE_ROWS), 0
         self._piece_at = 0
+        self._starts: list[tuple[int, int, int]] = []
+        self._number = 0  # events so far of a packet
+        self.takes_packets = encoding == "EVT3"
 
     def decode(
-        self, words: tuple[npt.NDArray[Any], ...], at: int, size: int
+        self,
+        words: tuple[npt.NDArray[Any], ...],
+        at: int,
+        size: int,
+        *,
+        goes_on: bool = False,
     ) -> Iterator[Piece | Triggers]:
         """Decode words; yield triggers, and events where there are enough for a piece.
 
@@ -70,7 +97,10 @@ class EvtDecoder:
         words
             The words, or their halves, of which the first has the type.
         at, size
-            Byte where the first one is, and bytes from one to the next.
+            Byte where the first one is, and bytes from one to the next; 0 if they are those of a
+            packet, where all are.
+        goes_on
+            Whether the words before were those of the same packet.
 
         Raises
         ------
@@ -83,6 +113,9 @@ class EvtDecoder:
         height, width = self._sensor
         if not self._rows:
             self._piece_at = at
+        if not size:
+            self._number = self._number if goes_on else 0
+            self._start(at)
         done = 0
         while done < len(words[0]):
             done += self._decode(
@@ -98,15 +131,74 @@ class EvtDecoder:
                 self._mark_id,
             )
             self._rows += int(state[evt.ROWS])
-            marks = int(state[evt.MARKS])
-            if marks:
-                edge, channel = self._mark_edge[:marks].copy(), self._mark_id[:marks].copy()
-                yield Triggers(self._mark_t[:marks].copy(), edge, channel)
+            self._number += int(state[evt.ROWS])
+            marks = self._marks()
+            if marks is not None:
+                yield marks
             if done < len(words[0]):
                 yield self.rest()
                 self._piece_at = at + done * size
+                if not size:
+                    self._start(at)
             if state[evt.FAULT]:
                 raise WordError(done, int(state[evt.FAULT]))
+
+    def decode_packets(
+        self,
+        words: npt.NDArray[Any],
+        bounds: Int64Array,
+        stamps: Int64Array,
+        places: Sequence[int],
+        moved_us: int,
+        lag_us: int,
+        most_us: int,
+    ) -> Packets:
+        """Decode packets up to one that does not follow on, or for which there is no room.
+
+        Parameters
+        ----------
+        words : those of all packets.
+        bounds : (n + 1,), indices of the first word of each packet, and of one after all.
+        stamps, places : (n,), of each packet, µs, and where it is.
+        moved_us, lag_us : by how much times are moved, and how late the last stamp was.
+        most_us : a packet whose stamp is farther from the time of the words before does not follow.
+        """
+        from evreel.kernels import evt
+
+        height, width = self._sensor
+        if not self._rows:
+            self._piece_at = places[0]
+        clock = np.array([moved_us, lag_us, 0])
+        firsts = np.empty(len(places) + 1, np.int64)
+        packets = evt.evt3_packets(
+            *(words, bounds, stamps, clock, most_us, firsts),
+            *(self._state, width, height, FARTHEST, *self._tables),
+            *(column[self._rows :] for column in self._columns),
+            *(self._mark_t, self._mark_edge, self._mark_id),
+        )
+        fault = int(clock[2]) if self._state[evt.FAULT] else None
+        tried = packets + (fault is not None)
+        with_events = np.flatnonzero(firsts[1 : tried + 1] > firsts[:tried]).tolist()
+        base = self._rows
+        self._starts += [(base + int(firsts[k]), places[k], 0) for k in with_events]
+        self._rows += int(self._state[evt.ROWS])
+        return Packets(packets, int(clock[1]), self._marks(), fault)
+
+    def _start(self, at: int) -> None:
+        """Note that the next event is in a packet at a place."""
+        if self._starts and self._starts[-1][0] == self._rows:
+            self._starts.pop()  # it has no events
+        self._starts.append((self._rows, at, self._number))
+
+    def _marks(self) -> Triggers | None:
+        """Return the triggers that a kernel decoded, if any."""
+        from evreel.kernels import evt
+
+        n = int(self._state[evt.MARKS])
+        if not n:
+            return None
+        columns = (self._mark_t, self._mark_edge, self._mark_id)
+        return Triggers(*(column[:n].copy() for column in columns))
 
     def first_us(self) -> int | None:
         """Return the timestamp of the first event that was not yielded; None if there is none."""
@@ -136,6 +228,8 @@ class EvtDecoder:
     def rest(self) -> Piece:
         """Return the events that were not yielded."""
         piece = piece_of(self._columns, self._rows, self._piece_at, self._state)
+        piece = piece._replace(starts=tuple(self._starts))
+        self._starts = []
         self._columns, self._rows = columns_for(PIECE_ROWS + _SPARE_ROWS), 0
         return piece
 

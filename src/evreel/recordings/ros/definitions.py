@@ -121,12 +121,20 @@ class Rows(NamedTuple):
 class FieldError(Exception):
     """A message does not have the bytes that its definition asks for, or values that make sense.
 
-    If `is_whole`, nothing is wrong with it, but it is coded in a way that cannot be read.
+    If `is_whole`, nothing is wrong with it, but it is coded in a way that cannot be read. `place`
+    is that of the message, if it is not the one that was read last.
     """
 
-    def __init__(self, problem: str, hint: str | None = None, *, is_whole: bool = False) -> None:
+    def __init__(
+        self,
+        problem: str,
+        hint: str | None = None,
+        *,
+        is_whole: bool = False,
+        place: int | None = None,
+    ) -> None:
         super().__init__(problem)
-        self.hint, self.is_whole = hint, is_whole
+        self.hint, self.is_whole, self.place = hint, is_whole, place
 
 
 class Reader:
@@ -141,6 +149,8 @@ class Reader:
     ----------
     data
         The message.
+    start
+        The byte from which on fields come.
     at
         The byte up to which it was read.
     lengths
@@ -151,7 +161,7 @@ class Reader:
         self.data = data
         self.lengths: list[tuple[int, int]] = []
         self._is_cdr = is_cdr
-        self._start = self.at = 4 if is_cdr else 0
+        self.start = self.at = 4 if is_cdr else 0
         if is_cdr and (len(data) < 4 or data[0] or data[1] != 1):
             said = f"begins with {bytes(data[:4])!r}, not as little-endian CDR does"
             if len(data) < 4 or data[0] or data[1] not in _CDR_FORMS:
@@ -240,7 +250,7 @@ class Reader:
 
     def end(self, kind: Kind, at: int) -> int | None:
         """Return where a value ends whose room begins at a byte; None if it has no fixed size."""
-        size = _size(kind, (at - self._start) % 8 if self._is_cdr else None)
+        size = _size(kind, (at - self.start) % 8 if self._is_cdr else None)
         return None if size is None else at + size
 
     def places(self, of: Struct, at: int) -> dict[str, int]:
@@ -254,7 +264,7 @@ class Reader:
         return found
 
     def _aligned(self, at: int, kind: Number) -> int:
-        return at + -(at - self._start) % kind.size if self._is_cdr else at
+        return at + -(at - self.start) % kind.size if self._is_cdr else at
 
     def _move(self, at: int) -> None:
         if at > len(self.data):

@@ -30,7 +30,6 @@ Sources: the README of event_camera_msgs, and event_camera_codecs for libcaer.
 
 from __future__ import annotations
 
-import struct
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -54,6 +53,7 @@ from evreel.recordings.ros.definitions import (
     Text,
     has_fixed_size,
 )
+from evreel.recordings.ros.fields import Found
 from evreel.timebase import FARTHEST, Int64Array
 
 EVENT_TYPES = ("EventArray", "EventPacket")
@@ -71,111 +71,10 @@ _FITS_US = 1_000_000
 """How far a time that is right may be from a stamp, µs, beside how late stamps were before."""
 _UNKNOWN = -(1 << 62)
 _LIBCAER_WRAP_US = 1 << 31
-_UINT32 = struct.Struct("<I")
-_FEW = 4
-
-
-class _Shape(NamedTuple):
-    """How a message of events is laid out.
-
-    Parameters
-    ----------
-    before : bytes of the texts before the events, with their lengths, and where they are.
-    frame : name of the camera's frame.
-    height, width, n, first : at which bytes these are, and the first event.
-    size, step : bytes of the first event, and of any other.
-    """
-
-    before: tuple[tuple[int, bytes], ...]
-    frame: Any
-    height: int
-    width: int
-    n: int
-    first: int
-    size: int
-    step: int
-
-
-class ArrayFields:
-    """Reads where the events of ``EventArray`` are, and the sensor's size.
-
-    A message whose texts are those of the one before is laid out as that: the values
-    are then read at once, in a fourth of the time of all fields. So it is only if the events are
-    last, because what follows would not be checked.
-
-    Parameters
-    ----------
-    of : the fields of a message, which `check_fields` found to be right.
-    """
-
-    def __init__(self, of: Struct) -> None:
-        self._of = of
-        self._shape: _Shape | None = None
-
-    def read(self, reader: Reader) -> dict[str, Any]:
-        """Return ``height``, ``width``, ``events`` as `Rows`, and ``header`` with its ``frame_id``.
-
-        Raises
-        ------
-        FieldError
-            If the message is too short.
-        """
-        return self._as_before(reader) or self._by_fields(reader)
-
-    def _as_before(self, reader: Reader) -> dict[str, Any] | None:
-        shape, data = self._shape, reader.data
-        if shape is None or len(data) < shape.first:
-            return None
-        for at, content in shape.before:
-            if data[at : at + len(content)] != content:
-                return None
-        (n,) = _UINT32.unpack_from(data, shape.n)
-        if not n or shape.first + shape.size + (n - 1) * shape.step > len(data):
-            return None
-        (height,) = _UINT32.unpack_from(data, shape.height)
-        (width,) = _UINT32.unpack_from(data, shape.width)
-        events = Rows(shape.first, n)
-        return {
-            "height": height,
-            "width": width,
-            "events": events,
-            "header": {"frame_id": shape.frame},
-        }
-
-    def _by_fields(self, reader: Reader) -> dict[str, Any]:
-        found, places = {}, {}
-        for name, kind in self._of.fields:
-            before = tuple(reader.lengths)
-            found[name] = reader.value(kind)
-            if name in ("height", "width"):
-                places[name] = reader.at - _UINT32.size
-            elif name == "events":
-                rows: Rows | None = found[name]
-                is_last = name == self._of.fields[-1][0]
-                if rows is not None and rows.n and is_last and len(before) <= _FEW:
-                    frame = found["header"].get("frame_id")
-                    self._shape = self._shape_of(reader, before, frame, rows.at, **places)
-        return found
-
-    def _shape_of(
-        self,
-        reader: Reader,
-        lengths: tuple[tuple[int, int], ...],
-        frame: Any,
-        at: int,
-        height: int,
-        width: int,
-    ) -> _Shape | None:
-        events = self._of.kind("events")
-        spaced = reader.spacing(events.item, at) if isinstance(events, Many) else None
-        n_at = reader.lengths[-1][0]
-        if spaced is None:
-            return None
-        data = reader.data
-        before = tuple(
-            (start, bytes(data[start : start + _UINT32.size + n])) for start, n in lengths
-        )
-        return _Shape(before, frame, height, width, n_at, at, *spaced)
+_HELD_BYTES = 1 << 18
+"""Bytes of small messages that are gathered, and decoded at once."""
+_SMALL_BYTES = 1 << 14
+"""Most bytes of a small message: below that, most of the time would go into calls of kernels."""
 
 
 class EncodingError(Exception):
@@ -188,11 +87,11 @@ _WRONG_TIME = (
 )
 
 
-def stamp_us(stamp: dict[str, int]) -> int:
+def stamp_us(sec: int, nanosec: int) -> int:
     """Return a time of ROS in whole µs; what is less is cut off."""
-    if not 0 <= stamp["nanosec"] < 1_000_000_000:
-        raise FieldError(f"has a time of {stamp['nanosec']} ns in a second", _WRONG_TIME)
-    return stamp["sec"] * 1_000_000 + stamp["nanosec"] // 1_000
+    if not 0 <= nanosec < 1_000_000_000:
+        raise FieldError(f"has a time of {nanosec} ns in a second", _WRONG_TIME)
+    return sec * 1_000_000 + nanosec // 1_000
 
 
 class _Layout(NamedTuple):
@@ -261,6 +160,15 @@ class Sequence:
         self.restarts += 1
         return RESTART
 
+    def may_go_on(self, number: Any) -> bool:
+        """Return whether `follows` would say `NEXT`; of the first packet, it may also be False."""
+        if not isinstance(number, int):
+            return True
+        before = self._before
+        if before is None:
+            return False
+        return number == before + 1 or (number == before and not self._counts)
+
 
 class Decoder(ABC):
     """Decodes the messages of one topic; yields events where there are enough for a piece.
@@ -280,7 +188,7 @@ class Decoder(ABC):
         self._camera: tuple[int, bytes] | None = None
         self._turns: Counter[tuple[int, bytes]] = Counter()
 
-    def check(self, found: dict[str, Any], publisher: int) -> None:
+    def check(self, found: Found, publisher: int) -> None:
         """Check that a message is coded as the first one, and of the same camera.
 
         Parameters
@@ -298,19 +206,17 @@ class Decoder(ABC):
         FieldError
             If its encoding is none.
         """
-        encoding = found.get("encoding")
-        if encoding is not None:
-            coding = encoding, bool(found.get("is_bigendian"))
+        if found.encoding is not None:
+            coding = found.encoding, bool(found.is_bigendian)
             first = self._coding = self._coding or coding
             if coding != first:
-                if encoding.decode(errors="replace") not in ENCODINGS:
+                if coding[0].decode(errors="replace") not in ENCODINGS:
                     raise FieldError(f"has events in {_said(coding)}, which cannot be read")
                 raise EncodingError(
                     f"has events in {_said(coding)} after those in {_said(first)}; record each "
                     "as a topic of its own"
                 )
-        frame = found["header"].get("frame_id")
-        camera = publisher, frame if isinstance(frame, bytes) else b""
+        camera = publisher, found.frame
         if camera != self._camera:
             self._camera = camera
             self._turns[camera] += 1
@@ -324,7 +230,7 @@ class Decoder(ABC):
                 )
 
     @abstractmethod
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, given its fields.
 
         Raises
@@ -333,9 +239,28 @@ class Decoder(ABC):
             If it is damaged; what came before is kept.
         """
 
+    def hold(self, found: Found, reader: Reader, place: int) -> bool:
+        """Take a small message that `held` decodes with others; return whether it was taken.
+
+        Only a message that cannot change how others are decoded is, so that all is as if each had
+        been added. Those that are held have to be decoded before another is added.
+        """
+        return False
+
+    def held(self) -> Iterator[Piece | Triggers]:
+        """Decode the messages that are held.
+
+        Raises
+        ------
+        FieldError
+            If one is damaged, with its place; what came before is kept, and what came after it is
+            dropped.
+        """
+        yield from ()
+
     @abstractmethod
     def rest(self) -> Piece:
-        """Return the events that were not yielded."""
+        """Return the events that were not yielded, none of which is held."""
 
     def skipped(self) -> dict[str, int]:
         """Return what is missing or was left out, by the name of its count."""
@@ -344,6 +269,44 @@ class Decoder(ABC):
 
 
 _Columns = tuple[npt.NDArray[Any], ...]
+
+
+class _Held:
+    """Bytes of small messages, one after the other, with what decoding them takes.
+
+    Attributes
+    ----------
+    places, rows
+        Of each message: its place, and numbers that its decoder needs.
+    """
+
+    def __init__(self) -> None:
+        self._data = np.empty(_HELD_BYTES, np.uint8)
+        self._view = memoryview(self._data)
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._size = 0
+        self.places: list[int] = []
+        self.rows: list[tuple[int, int]] = []
+        self._ends = [0]
+
+    def add(self, data: memoryview, place: int, row: tuple[int, int]) -> bool:
+        """Take the events of a message; return whether they are few enough, and there is room."""
+        end = self._size + len(data)
+        if len(data) > _SMALL_BYTES or end > _HELD_BYTES:
+            return False
+        self._view[self._size : end] = data
+        self._size = end
+        self._ends.append(end)
+        self.places.append(place)
+        self.rows.append(row)
+        return True
+
+    def taken(self) -> tuple[npt.NDArray[np.uint8], Int64Array]:
+        """Return (n,) bytes, and the bounds of messages in them, one more than there are."""
+        return self._data[: self._size], np.array(self._ends)
 
 
 class _Gathering(Decoder):
@@ -387,11 +350,7 @@ class _Gathering(Decoder):
                 self._rows += got
             done += got
             if got < take:
-                raise FieldError(
-                    f"has an event, number {done} of it, whose polarity is not 0 or 1, or "
-                    "whose time has 10⁹ ns or more",
-                    _WRONG_TIME,
-                )
+                raise _wrong_event(done, place)
             if self._rows == PIECE_ROWS:
                 yield self.rest()
 
@@ -436,11 +395,63 @@ class ArrayDecoder(_Gathering):
             )
         self._is_signed = of.kind("ts.sec") == NUMBERS["int32"]
         self._known: dict[int, _Layout] = {}
+        self._held = _Held()
+        self._held_layout: _Layout | None = None
+        self._held_rows = 0
 
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def hold(self, found: Found, reader: Reader, place: int) -> bool:
+        """Take a small message, as `Decoder.hold` says."""
+        at, n = found.events
+        if not n:
+            return True
+        layout = self._known.get(at % 8)
+        if layout is None or self._rows + self._held_rows + n > PIECE_ROWS:
+            return False
+        if layout is not self._held_layout:
+            if self._held_rows:
+                return False
+            self._held_layout = layout
+        end = at + layout.size + (n - 1) * layout.step
+        if not self._held.add(reader.data[at:end], place, (n, 0)):
+            return False
+        self._held_rows += n
+        return True
+
+    def held(self) -> Iterator[Piece | Triggers]:
+        """Decode what is held, as `Decoder.held` says."""
+        from evreel.kernels.ros import stamped_messages
+
+        held, places = self._held, self._held.places
+        if self._held_layout is None or not places:
+            return
+        height, width = self._sensor
+        data, bounds = held.taken()
+        counts = np.array(held.rows)[:, 0]
+        held.clear()
+        self._held_rows = 0
+        if not self._rows:
+            self._place, self._before = places[0], 0
+        firsts = self._rows + np.cumsum(counts) - counts
+        columns = tuple(column[self._rows :] for column in self._columns)
+        sensor = self._is_signed, width, height
+        messages, rows, sound = stamped_messages(
+            *(data, bounds, counts, *self._held_layout, *sensor, self._last, *columns)
+        )
+        self._sound &= sound
+        taken = min(messages + 1, len(places))
+        self._starts += zip(firsts[:taken].tolist(), places[:taken], [0] * taken, strict=True)
+        self._rows += rows
+        if rows:
+            self._last = int(self._columns[0][self._rows - 1])
+        if messages < len(places):
+            raise _wrong_event(self._rows - int(firsts[messages]), places[messages])
+        if self._rows == PIECE_ROWS:
+            yield self.rest()
+
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         height, width = self._sensor
-        rows: Rows = found["events"]
+        rows: Rows = found.events
         data = np.frombuffer(reader.data, np.uint8)
         size, step, first, others = self._layout(reader, rows.at)
 
@@ -480,16 +491,16 @@ class MonoDecoder(_Gathering):
         super().__init__(sensor)
         self._base_ns = self._stamp_ns = 0  # of the packet before
 
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         from evreel.kernels import ros
 
-        words = _words(found["events"], reader, 8)
-        stamp, base = found["header"]["stamp"], found["time_base"]
-        follows = self._sequence.follows(found.get("seq"), stamp_us(stamp))
+        words = _words(found.events, reader, 8)
+        base = found.time_base
+        follows = self._sequence.follows(found.seq, stamp_us(found.sec, found.nanosec))
         if not len(words):
             return
-        stamp_ns = stamp["sec"] * 10**9 + stamp["nanosec"]
+        stamp_ns = found.sec * 10**9 + found.nanosec
         if self.clock_ns is None or follows == RESTART:
             self.clock_ns = stamp_ns - base
         elif base < self._base_ns - _FITS_US * 1_000 and stamp_ns > self._stamp_ns:
@@ -512,11 +523,11 @@ class MonoDecoder(_Gathering):
 class LibcaerDecoder(_Gathering):
     """Decodes packets in ``libcaer``."""
 
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
-        words = _words(found["events"], reader, 8)
-        self._sequence.follows(found.get("seq"), stamp_us(found["header"]["stamp"]))
-        base_us = found["time_base"] // 1_000
+        words = _words(found.events, reader, 8)
+        self._sequence.follows(found.seq, stamp_us(found.sec, found.nanosec))
+        base_us = found.time_base // 1_000
         _check_near(base_us)
         low = (words >> np.uint64(32)).astype(np.int64)
         low -= (low >= 1 << 31) * (1 << 32)
@@ -547,13 +558,13 @@ class LibcaerCmpDecoder(_Gathering):
         super().__init__(sensor)
         self._state = np.zeros(ros.STATE_SIZE, np.int64)
 
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
         from evreel.kernels import ros
 
-        words = _words(found["events"], reader, 2)
-        self._sequence.follows(found.get("seq"), stamp_us(found["header"]["stamp"]))
-        base_us = found["time_base"] // 1_000
+        words = _words(found.events, reader, 2)
+        self._sequence.follows(found.seq, stamp_us(found.sec, found.nanosec))
+        base_us = found.time_base // 1_000
         _check_near(base_us)
         state = self._state
         state[[ros.HIGH, ros.LOW, ros.ROW, ros.POLARITY, ros.FAULT]] = 0
@@ -593,15 +604,72 @@ class EvtPacketDecoder(Decoder):
         self._lag_us = 0  # how late the stamp of the last packet was
         self._is_placed = False  # whether the words to come are moved by `_moved_us`
         self._before_us: int | None = None  # the words' time before; None if some are missing
+        self._held = _Held()
 
-    def add(self, found: dict[str, Any], reader: Reader, place: int) -> Iterator[Piece | Triggers]:
+    def hold(self, found: Found, reader: Reader, place: int) -> bool:
+        """Take a small message in ``evt3``, as `Decoder.hold` says."""
+        at, n = found.events
+        if n % self._size or not self._words.takes_packets or not self._is_placed:
+            return False
+        if found.nanosec >= 10**9 or found.nanosec < 0:
+            return False
+        stamp = stamp_us(found.sec, found.nanosec)
+        # Room for it and the number that follows are both asked for, because either may be refused.
+        if not self._sequence.may_go_on(found.seq):
+            return False
+        if not self._held.add(reader.data[at : at + n], place, (stamp, 0)):
+            return False
+        self._sequence.follows(found.seq, stamp)
+        return True
+
+    def held(self) -> Iterator[Piece | Triggers]:
+        """Decode what is held, as `Decoder.held` says."""
+        places = self._held.places
+        if not places:
+            return
+        data, bounds = self._held.taken()
+        words, stamps = data.view("<u2"), np.array(self._held.rows)[:, 0]
+        bounds //= 2
+        self._held.clear()
+        begin = 0
+        while begin < len(places):
+            if self._is_placed and self._moved_us is not None:
+                clock = self._moved_us, self._lag_us
+                done = self._words.decode_packets(
+                    *(words, bounds[begin:], stamps[begin:], places[begin:], *clock, _STEP_US)
+                )
+                self._lag_us = done.lag_us
+                if done.triggers is not None:
+                    yield self._moved(done.triggers)
+                begin += done.packets
+                if done.fault is not None:
+                    packet = words[bounds[begin] : bounds[begin + 1]]
+                    raise _unknown_word(packet, done.fault, places[begin])
+                if begin < len(places) and self._words.first_us() is not None:
+                    yield self.rest()
+            if begin < len(places):
+                part = words[bounds[begin] : bounds[begin + 1]]
+                try:
+                    yield from self._after((part,), NEXT, places[begin], int(stamps[begin]))
+                except FieldError as error:
+                    error.place = places[begin]
+                    raise
+                begin += 1
+
+    def add(self, found: Found, reader: Reader, place: int) -> Iterator[Piece | Triggers]:
         """Decode a message, as `Decoder.add` says."""
-        words: tuple[npt.NDArray[Any], ...] = (_words(found["events"], reader, self._size),)
+        words: tuple[npt.NDArray[Any], ...] = (_words(found.events, reader, self._size),)
         if self._size == 8:
             halves = words[0].view("<u4").reshape(-1, 2)
             words = (halves[:, 1], halves[:, 0])
-        stamp = stamp_us(found["header"]["stamp"])
-        follows = self._sequence.follows(found.get("seq"), stamp)
+        stamp = stamp_us(found.sec, found.nanosec)
+        follows = self._sequence.follows(found.seq, stamp)
+        yield from self._after(words, follows, place, stamp)
+
+    def _after(
+        self, words: tuple[npt.NDArray[Any], ...], follows: str, place: int, stamp: int
+    ) -> Iterator[Piece | Triggers]:
+        """Decode the words of a packet that comes after others in some way."""
         now = self._words.now_us()
         begin = 0
         if follows != NEXT:
@@ -631,7 +699,8 @@ class EvtPacketDecoder(Decoder):
     ) -> Iterator[Piece | Triggers]:
         """Decode a part of the words of a packet."""
         try:
-            for one in self._words.decode(tuple(half[part] for half in words), place, 0):
+            some = tuple(half[part] for half in words)
+            for one in self._words.decode(some, place, 0, goes_on=bool(part.start)):
                 self._place(stamp, one)
                 yield self._moved(one)
         except WordError as error:
@@ -725,7 +794,7 @@ def _is_packet(of: Struct) -> bool:
     )
 
 
-def decoder_for(of: Struct, first: dict[str, Any], sensor: Sensor) -> Decoder:
+def decoder_for(of: Struct, first: Found, sensor: Sensor) -> Decoder:
     """Return a decoder for the messages of a topic.
 
     Parameters
@@ -741,12 +810,12 @@ def decoder_for(of: Struct, first: dict[str, Any], sensor: Sensor) -> Decoder:
     events = of.kind("events")
     if isinstance(events, Many) and isinstance(events.item, Struct):
         return ArrayDecoder(sensor, events.item)
-    encoding = first["encoding"].decode(errors="replace")
+    encoding = (first.encoding or b"").decode(errors="replace")
     if encoding not in ENCODINGS:
         raise EncodingError(
             f"has events in encoding {encoding[:40]!r}; {', '.join(ENCODINGS)} can be read"
         )
-    if first.get("is_bigendian"):
+    if first.is_bigendian:
         raise EncodingError("has big-endian events; little-endian ones can be read")
     if encoding in _EVT:
         return EvtPacketDecoder(sensor, encoding)
@@ -781,7 +850,7 @@ def triggers_of(of: Struct, reader: Reader, clock_ns: int | None = None) -> Trig
         raise FieldError(f"is in encoding {found['encoding'][:20]!r}, not in that of triggers")
     words = _words(found["events"], reader, 8)
     stamp = found["header"]["stamp"]
-    base_ns = stamp_us(stamp) * 1_000 + stamp["nanosec"] % 1_000
+    base_ns = stamp_us(**stamp) * 1_000 + stamp["nanosec"] % 1_000
     if clock_ns is not None:
         by_clock_ns = found["time_base"] + clock_ns
         base_ns = by_clock_ns if abs(by_clock_ns - base_ns) <= _FITS_US * 1_000 else base_ns
@@ -799,9 +868,20 @@ def _words(rows: Rows, reader: Reader, size: int) -> npt.NDArray[Any]:
     return np.array(np.frombuffer(reader.data, f"<u{size}", rows.n // size, rows.at))
 
 
-def _unknown_word(words: npt.NDArray[Any], word: int) -> FieldError:
+def _wrong_event(number: int, place: int) -> FieldError:
     return FieldError(
-        f"has word {int(words[word]):#x}, number {word} of it, which does not exist in its encoding"
+        f"has an event, number {number} of it, whose polarity is not 0 or 1, or whose time has "
+        "10⁹ ns or more",
+        _WRONG_TIME,
+        place=place,
+    )
+
+
+def _unknown_word(words: npt.NDArray[Any], word: int, place: int | None = None) -> FieldError:
+    return FieldError(
+        f"has word {int(words[word]):#x}, number {word} of it, which does not exist in its "
+        "encoding",
+        place=place,
     )
 
 

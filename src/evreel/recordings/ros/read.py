@@ -31,14 +31,13 @@ from evreel.recordings.ros.definitions import (
     Struct,
     check_installed,
 )
+from evreel.recordings.ros.fields import EventFields, Found
 from evreel.recordings.ros.files import AGAIN, BagFiles, files_of_bag, head_of, unpacked
 from evreel.recordings.ros.packets import (
-    ArrayFields,
     Decoder,
     EncodingError,
     check_fields,
     decoder_for,
-    is_array,
 )
 from evreel.recordings.ros.side import (
     SideBatch,
@@ -57,13 +56,13 @@ _MAGIC_BYTES = 9
 
 
 class _Wanted(NamedTuple):
-    """A connection whose messages are read: as what, their fields, and what reads these."""
+    """A connection whose messages are read: as what, their fields; of events, what reads these."""
 
     topic: str
     role: str
     of: Struct
     is_cdr: bool
-    fields: Callable[[Reader], dict[str, Any]]
+    events: EventFields | None
 
 
 class _File(NamedTuple):
@@ -234,9 +233,9 @@ class RosRecording(DecodedRecording):
             check_fields(of) if role == _EVENTS else check_side(of, role)
         except EncodingError as error:
             self._refuse(f"topic {one.topic}, of {one.type}, {error}")
-        if role == _EVENTS and is_array(of):
-            return _Wanted(one.topic, role, of, one.is_cdr, ArrayFields(of).read)
-        return _Wanted(one.topic, role, of, one.is_cdr, lambda reader: reader.fields(of))
+        return _Wanted(
+            one.topic, role, of, one.is_cdr, EventFields(of) if role == _EVENTS else None
+        )
 
     def _chosen(self, topics: list[Topic], is_known: Callable[[Topic], bool]) -> Topic:
         """Return the topic of events that was asked for, or the only one."""
@@ -280,17 +279,17 @@ class RosRecording(DecodedRecording):
         first = None
         with contextlib.closing(self._messages({_EVENTS})) as messages:
             for first, wanted in messages:
+                assert wanted.events is not None
                 try:
-                    found = wanted.fields(self._reader(first, wanted))
+                    found = wanted.events.read(self._reader(first, wanted))
                 except FieldError as error:
-                    raise _damage(error, first, wanted) from error
-                height, width = found["height"], found["width"]
-                if height or width:
+                    raise _damage(error, wanted.topic, first.place) from error
+                if found.height or found.width:
                     try:
-                        return Sensor.checked(height, width)
+                        return Sensor.checked(found.height, found.width)
                     except EventsError as error:
                         raise BagDamage(error.problem, first.place) from error
-                if found["events"].n:
+                if found.events.n:
                     return None
         if first is None:
             self._refuse(f"has no messages of topic {self._topic}")
@@ -336,35 +335,40 @@ class RosRecording(DecodedRecording):
         self._count("skipped_side_topics", self._n_unknown if side else 0)
         try:
             for message, wanted in self._messages(roles):
-                if wanted.role != _EVENTS:
-                    try:
-                        reader = self._reader(message, wanted)
-                        clock_ns = decoder.clock_ns if decoder else None
-                        yield from batches[wanted.role].add(wanted.of, reader, clock_ns)
-                    except FieldError:
-                        self._count("skipped_side_messages", 1)
-                    continue
                 try:
+                    if wanted.events is None:
+                        if decoder is not None:
+                            yield from decoder.held()
+                        yield from self._side(batches[wanted.role], message, wanted, decoder)
+                        continue
                     reader = self._reader(message, wanted)
-                    found = wanted.fields(reader)
+                    found = wanted.events.read(reader)
                     self._check_size(found)
                     if decoder is None:
                         decoder, of = decoder_for(wanted.of, found, self.sensor), wanted.of
                     elif wanted.of is not of:
                         raise EncodingError("has messages by several definitions")
                     decoder.check(found, message.connection if is_ros1 else 0)
-                    before, n_files = n_files, bisect(bases, message.place)
-                    if n_files != before:  # no piece has events of two files
-                        yield decoder.rest()
-                    yield from decoder.add(found, reader, message.place)
+                    if len(bases) > 1:
+                        before, n_files = n_files, bisect(bases, message.place)
+                        if n_files != before:  # no piece has events of two files
+                            yield from decoder.held()
+                            yield decoder.rest()
+                    if not decoder.hold(found, reader, message.place):
+                        yield from decoder.held()
+                        yield from decoder.add(found, reader, message.place)
                 except FieldError as error:
-                    raise _damage(error, message, wanted) from error
+                    raise _damage(error, self._topic, message.place) from error
                 except EncodingError as error:
                     problem = f"topic {self._topic} {error}"
                     raise BagDamage(problem, message.place, is_whole=True) from error
         except BagDamage as found_damage:
             damage = found_damage
         if decoder is not None:
+            try:
+                yield from decoder.held()
+            except FieldError as error:  # it is before the other damage, if there is any
+                damage = _damage(error, self._topic, 0)
             self.repairs.update(decoder.skipped())
             yield decoder.rest()
         for batch in batches.values():
@@ -372,9 +376,19 @@ class RosRecording(DecodedRecording):
         if damage is not None:
             self._raise(damage)
 
-    def _check_size(self, found: dict[str, Any]) -> None:
-        height, width = found["height"], found["width"]
-        if (height, width) not in (self.sensor, (0, 0)):
+    def _side(
+        self, batch: SideBatch, message: Message, wanted: _Wanted, decoder: Decoder | None
+    ) -> Iterator[Side]:
+        """Take a message of a side topic; one that cannot be read is counted."""
+        try:
+            clock_ns = decoder.clock_ns if decoder else None
+            yield from batch.add(wanted.of, self._reader(message, wanted), clock_ns)
+        except FieldError:
+            self._count("skipped_side_messages", 1)
+
+    def _check_size(self, found: Found) -> None:
+        height, width = size = found.height, found.width
+        if size != self.sensor and size != (0, 0):
             raise FieldError(
                 f"states a sensor of {width}x{height} px, but that of the recording is "
                 f"{self.sensor.width}x{self.sensor.height}",
@@ -481,10 +495,11 @@ def open_bag(
     return kind(path, stream=stream, sensor=sensor, reading=reading)
 
 
-def _damage(error: FieldError, message: Message, wanted: _Wanted) -> BagDamage:
-    """Return what a message is that cannot be read."""
-    problem = f"the message of {wanted.topic} that begins here {error}"
-    return BagDamage(problem, message.place, error.hint, is_whole=error.is_whole)
+def _damage(error: FieldError, topic: str, place: int) -> BagDamage:
+    """Return what a message is that cannot be read: the one that the error names, or this one."""
+    problem = f"the message of {topic} that begins here {error}"
+    place = place if error.place is None else error.place
+    return BagDamage(problem, place, error.hint, is_whole=error.is_whole)
 
 
 def _listed(topics: Collection[Topic]) -> str:

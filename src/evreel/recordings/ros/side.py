@@ -144,11 +144,11 @@ class SideBatch:
         if self._kind == IMU:
             found = reader.fields(of)
             vectors = [_vector(found, name, reader) for name in _VECTORS]
-            self._rows.append((stamp_us(found["header"]["stamp"]), *vectors))
+            self._rows.append((stamp_us(**found["header"]["stamp"]), *vectors))
         elif of.name in _STAMPS:
             first, *rest = _STAMPS[of.name].split(".")
             stamp = reader.fields(of, first)[first]
-            self._rows.append((stamp_us(stamp[rest[0]] if rest else stamp),))
+            self._rows.append((stamp_us(**(stamp[rest[0]] if rest else stamp)),))
         else:
             yield triggers_of(of, reader, clock_ns)
         if len(self._rows) >= SIDE_ROWS:
