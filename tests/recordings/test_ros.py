@@ -357,6 +357,32 @@ def test_packets__in_mono_of_a_camera_started_again_are_at_their_stamps(tmp_path
     assert read(made.bag2(tmp_path / "r", said)) == (wanted, {"clock_restarts": 1})
 
 
+@pytest.mark.parametrize("encoding", ["mono", "evt3"])
+def test_packets__of_a_camera_started_again_may_first_be_empty(tmp_path, encoding):
+    def content(t):
+        if encoding == "evt3":
+            return turning(t // 1_000)
+        return (1 << 32 | 2 << 48).to_bytes(8, "little")
+
+    times = [(0, 500_000, 5), (3 * 10**9, 0, 0), (3 * 10**9 + 10**6, 10**6, 1)]
+    said = [
+        made.packet(
+            content(base) if k != 1 else b"",
+            START + stamp,
+            encoding=encoding,
+            time_base=base,
+            seq=seq,
+        )
+        for k, (stamp, base, seq) in enumerate(times)
+    ]
+    events, repairs = read(made.bag2(tmp_path / "r", said))
+    assert repairs == {"clock_restarts": 1}
+    per_packet = len(events) // 2
+    assert [events[0][0], events[per_packet][0]] == [
+        (START + stamp) // 1_000 for stamp in (0, 3 * 10**9 + 10**6)
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["mono", "libcaer", "libcaer_cmp", "evt2", "evt21", "evt3"])
 def test_packets__that_are_missing_are_counted_in_every_encoding(tmp_path, encoding):
     content = bytes(8) if encoding in ("mono", "libcaer") else b""

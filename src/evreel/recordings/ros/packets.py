@@ -498,10 +498,12 @@ class MonoDecoder(_Gathering):
         words = _words(found.events, reader, 8)
         base = found.time_base
         follows = self._sequence.follows(found.seq, stamp_us(found.sec, found.nanosec))
+        if follows == RESTART:
+            self.clock_ns = None  # also if it has no words: those to come count from elsewhere
         if not len(words):
             return
         stamp_ns = found.sec * 10**9 + found.nanosec
-        if self.clock_ns is None or follows == RESTART:
+        if self.clock_ns is None:
             self.clock_ns = stamp_ns - base
         elif base < self._base_ns - _FITS_US * 1_000 and stamp_ns > self._stamp_ns:
             self.clock_ns = stamp_ns - base
