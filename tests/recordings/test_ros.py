@@ -606,9 +606,13 @@ def test_packets__after_missing_ones_wait_for_their_row_and_time(tmp_path):
     assert read(made.bag2(tmp_path / "gap", said)) == ([one, last], counts)
 
 
-def test_packets__that_come_late_are_not_lost(tmp_path):
+@pytest.mark.parametrize("jitter", [0, 8_000])
+def test_packets__that_come_late_are_not_lost(tmp_path, jitter):
     starts = [0, 1_000, 3_000, 2_000, 4_000]
-    said = [made.packet(turning(at), START + 1_000 * at, seq=at // 1_000) for at in starts]
+    said = [
+        made.packet(turning(at), START + 1_000 * (at + late), seq=at // 1_000)
+        for at, late in zip(starts, [0, 0, 0, jitter, 0], strict=True)
+    ]
     path = made.bag2(tmp_path / "r", said)
     assert read(path, reading=Reading(on_disorder="sort")) == (
         at_times(*sorted(starts)),

@@ -64,6 +64,8 @@ _MOST_CAMERAS = 8
 NEXT, GAP, RESTART = "next", "gap", "restart"
 _MOST_LOST = 1 << 31
 """Numbers of packets that may be missing in a row; a larger step is not one of a count."""
+_STARTS_US = 50_000
+"""What a camera takes at least to be started again, µs; stamps jitter by less."""
 _STEP_US = 500_000
 """How far a stamp may be from the time of the words before, µs; where it is farther, there was a
 pause. Words of EVT 3.0 count on over pauses below 1 s."""
@@ -137,7 +139,8 @@ class Sequence:
             Its number, None if packets have none. While it is always the same, the driver does not
             count.
         stamp
-            Its stamp, µs. A lower number with a later stamp is that of a camera started again.
+            Its stamp, µs. A lower number with a stamp that is later, by more than stamps jitter, is
+            that of a camera started again.
         """
         if not isinstance(number, int):
             return NEXT
@@ -153,7 +156,7 @@ class Sequence:
         if highest < number <= highest + _MOST_LOST:
             self.lost += number - highest - 1
             return GAP
-        if number <= highest and stamp <= earlier:  # it comes late, and was taken as lost
+        if number <= highest and stamp <= earlier + _STARTS_US:  # it comes late, and was taken as lost
             self.lost = max(0, self.lost - 1)
             return GAP
         self._highest = number
