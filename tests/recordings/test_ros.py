@@ -656,6 +656,77 @@ def test_packets__that_change_their_encoding_are_refused(tmp_path, fields, said)
             )
 
 
+def test_packets__with_a_wrong_event_are_named_by_their_own_message(tmp_path, monkeypatch):
+    def packet(k, *rows):
+        words = prophesee.ENCODERS["3.0"].encode([(10 * k, *row) for row in rows])
+        return made.packet(packed("3.0", words), START + 10_000 * k, seq=k)
+
+    good = [packet(k, (1, 1, 1), (2, 2, 0)) for k in range(4)]
+    said = [*good, packet(4, (1, 1, 1), (2, 2, 1), (8, 1, 1)), packet(5, (1, 1, 1))]
+    path = made.bag2(tmp_path / "r", said, "sqlite3")
+    for small in (packets._SMALL_BYTES, -1):
+        monkeypatch.setattr(packets, "_SMALL_BYTES", small)
+        assert "message 5: event x=8, y=1, number 2 from here, is outside" in refused(path)
+    late = [*good, packet(2, (1, 1, 1)), packet(5, (1, 1, 1))]
+    said = refused(made.bag2(tmp_path / "l", late, "sqlite3"))
+    assert "message 5: event t=" in said
+    assert "number 0 from here, is before" in said
+
+
+def random_messages(seed: int) -> list:
+    """Return messages of one topic: in each, a fault of some kind is not likely."""
+    rng = np.random.default_rng(seed)
+    at, said, number = 0, [], 0
+    is_array = seed % 3 == 0
+    for _ in range(rng.integers(2, 30)):
+        at += int(rng.choice([100, 2_000, 700_000, 20 * SECOND], p=[0.5, 0.4, 0.05, 0.05]))
+        number += int(rng.choice([1, 1, 1, 3]))
+        n = int(rng.integers(0, 9))
+        t = np.sort(rng.integers(0, 100, n)).tolist()
+        wrong = rng.random() < 0.03
+        pixels = [(int(rng.integers(9 if wrong else 8)), int(rng.integers(6))) for _ in t]
+        events = [
+            (at + one, *pixel, k % 2) for k, (one, pixel) in enumerate(zip(t, pixels, strict=True))
+        ]
+        if is_array:
+            frame = "dvs" if rng.random() < 0.98 else "other"
+            said.append(
+                made.array([(START + 1_000 * one[0], *one[1:]) for one in events], frame=frame)
+            )
+            continue
+        span = 1 << 24
+        words = [prophesee.ENCODERS["3.0"].encode([(one[0] % span, *one[1:])]) for one in events]
+        words.append([0xA101] if rng.random() < 0.2 else [])
+        content = b"".join(packed("3.0", part) for part in words)
+        content += b"\x00\x90" if rng.random() < 0.02 else b"\0" * (rng.random() < 0.02)
+        size = SIZE if rng.random() < 0.98 else (9, 9)
+        said.append(made.packet(content, START + 1_000 * at, size, seq=number))
+        if rng.random() < 0.1:
+            said.append(made.imu(START + at, topic="/event_camera/imu"))
+    return said
+
+
+def outcome(path: Path, reading: Reading):
+    """Return all that reading a bag gives, or its error."""
+    try:
+        with open_recording(path, reading=reading) as recording:
+            found, times = rows(recording), marks(recording)
+            side = [len(batch) for batch in recording.batches() if isinstance(batch, Imu)]
+            return found, times, side, dict(recording.repairs)
+    except EvreelError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_messages__decoded_together_are_read_as_if_each_came_alone(tmp_path, monkeypatch, seed):
+    path = made.bag1(tmp_path / "r.bag", random_messages(seed))
+    readings = Reading(), Reading(on_damage="salvage", on_out_of_bounds="drop")
+    monkeypatch.setattr(packets, "PIECE_ROWS", [1 << 17, 5, 30][seed % 2])
+    together = [outcome(path, reading) for reading in readings]
+    monkeypatch.setattr(packets, "_SMALL_BYTES", -1)
+    assert together == [outcome(path, reading) for reading in readings]
+
+
 def test_packets__that_change_to_no_encoding_are_damaged(tmp_path):
     damaged = made.packet(turning(0), START + 10**6, encoding="evu3")
     path = made.bag2(tmp_path / "r", [made.packet(turning(0), START), damaged])

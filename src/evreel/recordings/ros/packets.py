@@ -156,7 +156,9 @@ class Sequence:
         if highest < number <= highest + _MOST_LOST:
             self.lost += number - highest - 1
             return GAP
-        if number <= highest and stamp <= earlier + _STARTS_US:  # it comes late, and was taken as lost
+        if (
+            number <= highest and stamp <= earlier + _STARTS_US
+        ):  # it comes late, and was taken as lost
             self.lost = max(0, self.lost - 1)
             return GAP
         self._highest = number
