@@ -170,11 +170,21 @@ class EvtDecoder:
             self._piece_at = places[0]
         clock = np.array([moved_us, lag_us, 0])
         firsts = np.empty(len(places) + 1, np.int64)
+        columns = (column[self._rows :] for column in self._columns)
+        room: tuple[Any, ...] = (*columns, self._mark_t, self._mark_edge, self._mark_id)
         packets = evt.evt3_packets(
-            *(words, bounds, stamps, clock, most_us, firsts),
-            *(self._state, width, height, FARTHEST, *self._tables),
-            *(column[self._rows :] for column in self._columns),
-            *(self._mark_t, self._mark_edge, self._mark_id),
+            words,
+            bounds,
+            stamps,
+            clock,
+            most_us,
+            firsts,
+            self._state,
+            width,
+            height,
+            FARTHEST,
+            *self._tables,
+            *room,
         )
         fault = int(clock[2]) if self._state[evt.FAULT] else None
         tried = packets + (fault is not None)
@@ -197,8 +207,9 @@ class EvtDecoder:
         n = int(self._state[evt.MARKS])
         if not n:
             return None
-        columns = (self._mark_t, self._mark_edge, self._mark_id)
-        return Triggers(*(column[:n].copy() for column in columns))
+        return Triggers(
+            self._mark_t[:n].copy(), self._mark_edge[:n].copy(), self._mark_id[:n].copy()
+        )
 
     def first_us(self) -> int | None:
         """Return the timestamp of the first event that was not yielded; None if there is none."""

@@ -156,9 +156,8 @@ class Sequence:
         if highest < number <= highest + _MOST_LOST:
             self.lost += number - highest - 1
             return GAP
-        if (
-            number <= highest and stamp <= earlier + _STARTS_US
-        ):  # it comes late, and was taken as lost
+        if number <= highest and stamp <= earlier + _STARTS_US:
+            # It comes late, and was taken as lost.
             self.lost = max(0, self.lost - 1)
             return GAP
         self._highest = number
@@ -287,7 +286,7 @@ class _Held:
 
     def __init__(self) -> None:
         self._data = np.empty(_HELD_BYTES, np.uint8)
-        self._view = memoryview(self._data)
+        self._view = self._data.data
         self.clear()
 
     def clear(self) -> None:
@@ -437,10 +436,16 @@ class ArrayDecoder(_Gathering):
         if not self._rows:
             self._place, self._before = places[0], 0
         firsts = self._rows + np.cumsum(counts) - counts
-        columns = tuple(column[self._rows :] for column in self._columns)
-        sensor = self._is_signed, width, height
         messages, rows, sound = stamped_messages(
-            *(data, bounds, counts, *self._held_layout, *sensor, self._last, *columns)
+            data,
+            bounds,
+            counts,
+            *self._held_layout,
+            self._is_signed,
+            width,
+            height,
+            self._last,
+            *(column[self._rows :] for column in self._columns),
         )
         self._sound &= sound
         taken = min(messages + 1, len(places))
