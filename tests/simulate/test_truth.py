@@ -36,7 +36,6 @@ from support.simulate import (
     digest,
     full_scene,
     made,
-    make_demo,
     since_first,
 )
 
@@ -297,33 +296,18 @@ def test_truth__is_a_value_of_its_scene():
 # The demo
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """Each demo scene's files, made again."""
-    return make_demo(tmp_path_factory.mktemp("demo"))
-
-
-def test_demo__is_what_its_scenes_make(demo):
-    made_again = {}
-    for paths in demo.values():
-        made_again |= {path.name: path for path in paths}
-    committed = {path.name: path for name in FOLDERS.values() for path in (DEMO / name).iterdir()}
-    assert sorted(committed) == sorted(made_again)
-    for name, path in committed.items():
-        assert path.parent.name == FOLDERS[path.suffix]
-        assert path.read_bytes() == made_again[name].read_bytes(), name
-
-
-def test_demo__is_small_and_shows_what_it_is_for(demo):
-    assert set(demo) == {"crossing", "desk", "street"}
-    for name, paths in demo.items():
-        assert paths[0].stat().st_size < 3_000_000
-        annotations = read_cvat(paths[1])
+def test_demo__is_small_and_shows_what_it_is_for():
+    """That the files are what the scenes make is shown in `workflow/test_demo.py`."""
+    recordings = {path.stem: path for path in (DEMO / "recordings").iterdir()}
+    assert set(recordings) == {"crossing", "desk", "street"}
+    for name, recording in recordings.items():
+        assert recording.stat().st_size < 3_000_000
+        annotations = read_cvat(DEMO / FOLDERS[".xml"] / f"{name}.rois.xml")
         shapes = [shape for track in annotations.tracks for shape in track.shapes]
         assert {shape.name for shape in shapes} == {"box", "polygon"}, name
         assert any(shape.occluded for shape in shapes), name
         assert any(shape.outside for shape in shapes), name
-    assert len(read_cvat(demo["desk"][2]).tags) > 100
+    assert len(read_cvat(DEMO / FOLDERS[".xml"] / "desk.tags.xml").tags) > 100
 
 
 @pytest.mark.parametrize("name", ["street", "desk", "crossing"])
