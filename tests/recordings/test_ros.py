@@ -9,6 +9,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from evreel.events import FrameTimes, Imu, Sensor
 from evreel.kernels import ros as kernels
 from evreel.recordings import open_recording
 from evreel.recordings.open import Reading
-from evreel.recordings.ros import definitions, files, packets
+from evreel.recordings.ros import bags, definitions, files, packets
 from recordings.rows import marks, read, refused, rows, written
 from support import bound
 from support.writers import prophesee
@@ -706,10 +707,10 @@ def random_messages(seed: int) -> list:
     return said
 
 
-def outcome(path: Path, reading: Reading):
+def outcome(path: Path, reading: Reading, threads: int | None = None):
     """Return all that reading a bag gives, or its error."""
     try:
-        with open_recording(path, reading=reading) as recording:
+        with open_recording(path, reading=reading, threads=threads) as recording:
             found, times = rows(recording), marks(recording)
             side = [len(batch) for batch in recording.batches() if isinstance(batch, Imu)]
             return found, times, side, dict(recording.repairs)
@@ -721,10 +722,63 @@ def outcome(path: Path, reading: Reading):
 def test_messages__decoded_together_are_read_as_if_each_came_alone(tmp_path, monkeypatch, seed):
     path = made.bag1(tmp_path / "r.bag", random_messages(seed))
     readings = Reading(), Reading(on_damage="salvage", on_out_of_bounds="drop")
-    monkeypatch.setattr(packets, "PIECE_ROWS", [1 << 17, 5, 30][seed % 2])
+    monkeypatch.setattr(packets, "PIECE_ROWS", [1 << 17, 5, 30][seed // 3 % 3])
     together = [outcome(path, reading) for reading in readings]
     monkeypatch.setattr(packets, "_SMALL_BYTES", -1)
     assert together == [outcome(path, reading) for reading in readings]
+
+
+@pytest.mark.parametrize("storage", ["bz2", "lz4", "mcap lz4", "mcap zstd", "mcap"])
+def test_chunks__are_read_alike_by_any_number_of_threads(tmp_path, monkeypatch, storage):
+    said = [made.array([event]) for event in random_events(40)]
+    if storage.startswith("mcap"):
+        path = made.mcap(tmp_path / "r.mcap", said, storage[5:], per_chunk=2)
+    else:
+        path = made.bag1(tmp_path / "r.bag", said, storage, chunk=60)
+    whole = outcome(path, Reading(), 1)
+    assert len(whole[0]) == 40
+    rng = np.random.default_rng(1)
+    content = path.read_bytes()
+    files = [path]
+    for k in range(10):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(content) // 4, len(content))] ^= 1 << rng.integers(8)
+        stop = len(content) if k % 3 else rng.integers(len(content) // 4, len(content))
+        files.append(written(tmp_path, f"d{k}{path.suffix}", bytes(damaged[:stop])))
+    seen = set()
+    for most in (bags.AHEAD_LIMIT, 100):
+        monkeypatch.setattr(bags, "AHEAD_LIMIT", most)
+        for file in files:
+            for reading in (Reading(), SALVAGE):
+                alone = outcome(file, reading, 1)
+                seen.add(alone if isinstance(alone, str) else len(alone[0]))
+                for threads in (2, 3):
+                    assert outcome(file, reading, threads) == alone
+    assert len(seen) > 4
+    assert {thread.name for thread in threading.enumerate()} == {"MainThread"}
+
+
+def test_chunks__that_unpack_to_more_than_they_state_are_not_unpacked_ahead(tmp_path):
+    huge = made.array([], frame="0" * (bags.AHEAD_LIMIT + 1))
+    for path in (
+        made.bag1(tmp_path / "r.bag", [*MESSAGES[:1], huge, *MESSAGES[1:]], "bz2", chunk=60),
+        made.mcap(tmp_path / "r.mcap", [*MESSAGES[:1], huge, *MESSAGES[1:]], "zstd", per_chunk=1),
+    ):
+        with open_recording(path, threads=2) as recording:
+            file = recording._files[0].bag
+            kept: list[int] = []
+            whole = file._content_of
+
+            def content_of(chunk, most=None, whole=whole, kept=kept):
+                content = whole(chunk, most)
+                kept.append(len(content) if most else 0)
+                return content
+
+            file._content_of = content_of
+            assert rows(recording) == WANTED
+        assert kept
+        assert max(kept) <= bags.AHEAD_LIMIT
+        assert 0 in kept[1:]
 
 
 def test_packets__that_change_to_no_encoding_are_damaged(tmp_path):

@@ -222,8 +222,8 @@ FORMATS = (
     ),
     Format(b"MATLAB 5.0 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
     Format(b"MATLAB 7.3 MAT-file", "", "mat", "MatRecording", "MATLAB's mat", ("mat",)),
-    Format(b"#ROSBAG V", "", "ros.read", "open_bag", _ROS, ("rosbag1",), "rosbag"),
-    Format(b"\x89MCAP0\r\n", "", "ros.read", "open_bag", _ROS, _ROS_2[:1], "rosbag"),
+    Format(b"#ROSBAG V", "", "ros.read", "open_bag", _ROS, ("rosbag1",), "rosbag", threaded=True),
+    Format(b"\x89MCAP0\r\n", "", "ros.read", "open_bag", _ROS, _ROS_2[:1], "rosbag", threaded=True),
     Format(b"SQLite format 3\0", "", "ros.read", "open_bag", _ROS, _ROS_2[1:], "rosbag"),
     Format(
         *(b"\x28\xb5\x2f\xfd", "", "text", "open_zstd", "a ROS bag or a text in Zstandard"),
@@ -236,7 +236,7 @@ FORMATS = (
     ),
 )
 """All formats that can be read; modules are relative to `evreel.recordings`."""
-_BAG = Format(b"", "", "ros.read", "open_bag", _ROS, _ROS_2, "rosbag")
+_BAG = Format(b"", "", "ros.read", "open_bag", _ROS, _ROS_2, "rosbag", threaded=True)
 """What reads a folder that is a bag of ROS 2."""
 COLUMNS_FOLDER = Format(
     *(b"", "", "series", "open_folder", "a folder of npz, npy or text files"),

@@ -217,12 +217,13 @@ def mcap(
     chunked: bool = True,
     summary: bool = True,
     checksums: bool = True,
+    per_chunk: int = 1 << 30,
 ) -> Path:
-    """Write an MCAP file record by record, as its specification says."""
+    """Write an MCAP file record by record, with so many messages per chunk, as specified."""
     types = store(is_ros1)
     schemas: dict[str, int] = {}
     channels: dict[tuple[str, str], int] = {}
-    described, body = b"", b""
+    described, body = b"", []
     messages = list(said)
     for one in messages:
         if one.type not in schemas:
@@ -239,10 +240,12 @@ def mcap(
             described += _record(4, record)
         make = types.serialize_ros1 if is_ros1 else types.serialize_cdr
         record = channels[key].to_bytes(2, "little") + bytes(4) + bytes(16)
-        body += _record(5, record + bytes(make(one.make(types), one.type)))
+        body.append(_record(5, record + bytes(make(one.make(types), one.type))))
     content = MCAP + _record(1, _text("ros1" if is_ros1 else "ros2") + _text("tests"))
-    plain = described + body
-    if chunked:
+    if not chunked:
+        content += described + b"".join(body)
+    for first in range(0, max(1, len(body)) if chunked else 0, per_chunk):
+        plain = b"".join([described, *body[first : first + per_chunk]])
         crc = zlib.crc32(plain) if checksums else 0
         packed = {"": bytes, "lz4": lz4.frame.compress, "zstd": zstandard.compress}[compression](
             plain
@@ -251,8 +254,6 @@ def mcap(
         content += _record(
             6, head + _text(compression) + len(packed).to_bytes(8, "little") + packed
         )
-    else:
-        content += plain
     content += _record(0xF, bytes(4))
     start = len(content) if summary else 0
     crc = 0

@@ -18,14 +18,16 @@ The index at ``index_pos`` lists all connections again. Source: http://wiki.ros.
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from evreel.recordings.ros.bags import (
     CONNECTION_LIMIT,
     MESSAGE_LIMIT,
     BagDamage,
-    BagFile,
+    Chunk,
+    ChunkedFile,
     Connection,
     Message,
     check_size,
@@ -46,7 +48,7 @@ _REINDEX = (
 )
 
 
-class Bag1(BagFile):
+class Bag1(ChunkedFile):
     """A file of a ROS 1 bag.
 
     One that was not closed, because its recording was killed, has no index: it is read all the
@@ -143,6 +145,13 @@ class Bag1(BagFile):
         )
 
     def _messages(self, wanted: Collection[int] | None) -> Iterator[Message]:
+        with self._unpacking() as content:
+            yield from self._read_by(content, wanted)
+
+    def _read_by(
+        self, content: Callable[[Chunk], memoryview], wanted: Collection[int] | None
+    ) -> Iterator[Message]:
+        """Yield messages as `messages` does, of chunks that a function unpacks."""
         at, n_chunks = self._start, 0
         while at < self._stop:
             kind, fields, begin, size = self._head(at)
@@ -157,11 +166,13 @@ class Bag1(BagFile):
                 )
             if kind == _CHUNK:
                 n_chunks += 1
-                packing = read_text(fields.get(b"compression", b""), "a compression", at)
-                if packing == "none" and size > MESSAGE_LIMIT:
+                chunk = Chunk(at, begin, size, fields)
+                is_plain = _packing(chunk) == "none"
+                if is_plain and size > MESSAGE_LIMIT:
                     end = begin  # its records are read one by one
                 elif size:
-                    yield from self._of_chunk(packing, fields, at, begin, size, wanted)
+                    inside = self._content_of(chunk) if is_plain else content(chunk)
+                    yield from self._of_chunk(chunk, inside, is_plain, wanted)
             elif kind == _CONNECTION:
                 self._add(fields, self._read(size, begin, "a connection"), at)
             elif kind == _MESSAGE:
@@ -176,22 +187,33 @@ class Bag1(BagFile):
                 f"there are {n_chunks} chunks before the index, which states {self._n_chunks}", at
             )
 
-    def _of_chunk(
-        self,
-        packing: str,
-        fields: dict[bytes, bytes],
-        at: int,
-        begin: int,
-        size: int,
-        wanted: Collection[int] | None,
-    ) -> Iterator[Message]:
-        """Yield the messages of a chunk, which begins at byte `at`."""
+    def _content_of(self, chunk: Chunk, most: int | None = None) -> memoryview:
+        at, size = chunk.at, chunk.size
         check_size(size, at)
-        data = undone(packing, memoryview(self._read(size, begin, "a chunk")), at, "the chunk")
-        stated = int.from_bytes(_field(fields, b"size", 4, at), "little")
+        packed = memoryview(self._read(size, chunk.begin, "a chunk"))
+        data = undone(_packing(chunk), packed, at, "the chunk", most)
+        stated = int.from_bytes(_field(chunk.fields, b"size", 4, at), "little")
         if len(data) != stated:
             raise BagDamage(f"the chunk has {len(data)} bytes, but states {stated}", at)
-        is_plain = packing == "none"
+        return data
+
+    def _chunks_from(self, at: int) -> Iterator[Chunk]:
+        with contextlib.suppress(BagDamage):
+            while at < self._stop:
+                kind, fields, begin, size = self._head(at)
+                chunk = Chunk(at, begin, size, fields)
+                at = begin + size
+                if kind == _CHUNK and size and at <= self._stop:
+                    if _packing(chunk) != "none":
+                        yield chunk
+                    elif size > MESSAGE_LIMIT:
+                        at = begin
+
+    def _of_chunk(
+        self, chunk: Chunk, data: memoryview, is_plain: bool, wanted: Collection[int] | None
+    ) -> Iterator[Message]:
+        """Yield the messages of a chunk that holds these data."""
+        at, begin = chunk.at, chunk.begin
         place, stop = 0, len(data)
         while place < stop:
             where = begin + place if is_plain else at
@@ -238,6 +260,10 @@ class Bag1(BagFile):
         if number not in self.connections:
             raise BagDamage(f"a message is of connection {number}, which is not known", at)
         return number
+
+
+def _packing(chunk: Chunk) -> str:
+    return read_text(chunk.fields.get(b"compression", b""), "a compression", chunk.at)
 
 
 def _fields(header: bytes, at: int) -> tuple[int, dict[bytes, bytes]]:

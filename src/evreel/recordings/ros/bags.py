@@ -5,20 +5,25 @@ from __future__ import annotations
 import bz2
 import contextlib
 import os
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from evreel.errors import RecordingError
 from evreel.recordings.aedat4.flatbuffer import DamageError
-from evreel.recordings.aedat4.packets import COMPRESSIONS, PACKET_LIMIT, Unpacker
-from evreel.system import fill_at, read_at
+from evreel.recordings.aedat4.packets import COMPRESSIONS, PACKET_LIMIT, BudgetError, Unpacker
+from evreel.recordings.prefetch import Prefetch
+from evreel.system import fill_at, keep_memory, read_at
 
 MESSAGE_LIMIT = PACKET_LIMIT
 """Size limit of a message, and of a chunk that is compressed, bytes: 20 million events."""
 CONNECTION_LIMIT = 1 << 16
 """Most connections of a file."""
+AHEAD_LIMIT = 1 << 24
+"""Size limit of a chunk that is unpacked ahead, packed and unpacked, bytes. There are two such per
+thread; a larger one is unpacked when it is its turn."""
 ZSTD_START = b"\x28\xb5\x2f\xfd"
 """First bytes of what Zstandard has compressed."""
 
@@ -55,6 +60,21 @@ class Message(NamedTuple):
     data: memoryview
 
 
+class Chunk(NamedTuple):
+    """A compressed chunk of a file: where its record and its content begin, and their facts.
+
+    Parameters
+    ----------
+    at, begin, size : byte of the record, byte of its content, and bytes of that.
+    fields : what its header says, if it has one.
+    """
+
+    at: int
+    begin: int
+    size: int
+    fields: dict[bytes, bytes]
+
+
 class BagDamage(Exception):  # noqa: N818 (it is turned into one of evreel's errors)
     """A file of a bag is damaged at a place; or, if `is_whole`, it cannot be read here."""
 
@@ -77,6 +97,8 @@ class BagFile(ABC):
     salvages
         Whether what is whole is read of a file that is cut off, or whose index is damaged. Then
         connections are found by reading all of it.
+    threads
+        How many unpack what is in chunks, the caller's included.
 
     Attributes
     ----------
@@ -96,8 +118,12 @@ class BagFile(ABC):
     has_bytes = True  # whether places are bytes
     cut_hint: ClassVar[str]  # what to do with a file that was cut off
 
-    def __init__(self, path: Path, *, source: Path | None = None, salvages: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, source: Path | None = None, salvages: bool = False, threads: int = 1
+    ) -> None:
         self.path = path
+        self._threads = threads
+        self._passes: weakref.WeakSet[Prefetch[Any, Any]] = weakref.WeakSet()
         self.salvages = salvages
         self.connections: dict[int, Connection] = {}
         self._source = source or path
@@ -116,6 +142,11 @@ class BagFile(ABC):
         with self._opened():
             self.places = self._size
             self._open()
+
+    def close(self) -> None:
+        """End the threads that read it, if there are any."""
+        for ahead in tuple(self._passes):
+            ahead.close()
 
     def said(self, place: int) -> str:
         """Return a place as messages name it."""
@@ -186,6 +217,60 @@ class BagFile(ABC):
         return data
 
 
+class ChunkedFile(BagFile):
+    """A file of a bag whose messages are in chunks, which threads unpack ahead."""
+
+    @abstractmethod
+    def _content_of(self, chunk: Chunk, most: int | None = None) -> memoryview:
+        """Return what a chunk holds.
+
+        Raises
+        ------
+        BagDamage
+            If it is damaged.
+        BudgetError
+            If it unpacks to more than this many bytes.
+        """
+
+    @abstractmethod
+    def _chunks_from(self, at: int) -> Iterator[Chunk]:
+        """Yield the compressed chunks from a record on, up to damage, which whoever reads finds."""
+
+    @contextlib.contextmanager
+    def _unpacking(self) -> Iterator[Callable[[Chunk], memoryview]]:
+        """Yield a function that returns what a compressed chunk holds, for one after the other.
+
+        From the second one on, threads unpack the next ones ahead: whoever only looks at the start
+        of a file waits for one chunk.
+        """
+        ahead: Prefetch[Chunk, tuple[int, memoryview | None]] | None = None
+        n = 0
+
+        def work(chunk: Chunk) -> tuple[int, memoryview | None]:
+            try:
+                is_small = chunk.size <= AHEAD_LIMIT
+                return chunk.at, self._content_of(chunk, AHEAD_LIMIT) if is_small else None
+            except BudgetError:
+                return chunk.at, None
+
+        def content(chunk: Chunk) -> memoryview:
+            nonlocal ahead, n
+            n += 1
+            if n == 2 and self._threads > 1:
+                keep_memory()
+                chunks = self._chunks_from(chunk.at)
+                ahead = stack.enter_context(Prefetch(work, chunks, self._threads))
+                self._passes.add(ahead)
+            if ahead is not None:
+                at, data = next(ahead, (-1, None))
+                if at == chunk.at and data is not None:
+                    return data
+            return self._content_of(chunk)
+
+        with contextlib.ExitStack() as stack:
+            yield content
+
+
 def check_size(size: int, at: int, limit: int = MESSAGE_LIMIT, what: str = "") -> None:
     """Raise `BagDamage` if a record has more bytes than can be read, `MESSAGE_LIMIT` by default.
 
@@ -201,7 +286,9 @@ def check_size(size: int, at: int, limit: int = MESSAGE_LIMIT, what: str = "") -
         )
 
 
-def undone(compression: str, packed: memoryview, place: int, what: str) -> memoryview:
+def undone(
+    compression: str, packed: memoryview, place: int, what: str, most: int | None = None
+) -> memoryview:
     """Return what a chunk or a message holds, undoing its compression.
 
     Parameters
@@ -209,11 +296,12 @@ def undone(compression: str, packed: memoryview, place: int, what: str) -> memor
     compression : ``none`` or an empty text, ``bz2``, ``lz4`` or ``zstd``.
     place : where it is, for errors.
     what : what it is called there.
+    most : raise `BudgetError` rather than unpack more bytes; None for no such limit.
     """
     if compression in ("", "none"):
         return packed
     if compression == "bz2":
-        return memoryview(_unbz2(packed, place, what))
+        return memoryview(_unbz2(packed, place, what, most))
     if compression.upper() not in COMPRESSIONS:
         raise BagDamage(
             f"{what} is compressed by {compression[:20]!r}",
@@ -222,17 +310,19 @@ def undone(compression: str, packed: memoryview, place: int, what: str) -> memor
             is_whole=True,
         )
     try:
-        return memoryview(Unpacker(COMPRESSIONS.index(compression.upper()))(packed))
+        return memoryview(Unpacker(COMPRESSIONS.index(compression.upper()), most)(packed))
     except DamageError as damage:
         raise BagDamage(f"{what} {damage}", place) from damage
 
 
-def _unbz2(packed: memoryview, place: int, what: str) -> bytes:
+def _unbz2(packed: memoryview, place: int, what: str, most: int | None) -> bytes:
     undo = bz2.BZ2Decompressor()
     try:
-        plain = undo.decompress(packed, MESSAGE_LIMIT + 1)
+        plain = undo.decompress(packed, (MESSAGE_LIMIT if most is None else most) + 1)
     except (OSError, ValueError) as error:
         raise BagDamage(f"{what} cannot be unpacked: {error}", place) from error
+    if most is not None and len(plain) > most:
+        raise BudgetError
     if len(plain) > MESSAGE_LIMIT:
         raise BagDamage(f"{what} unpacks to more than {MESSAGE_LIMIT} bytes", place)
     if not undo.eof or undo.unused_data:

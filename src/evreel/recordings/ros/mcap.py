@@ -21,15 +21,17 @@ skipped. Source: https://mcap.dev/spec
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import deflate
 
 from evreel.recordings.ros.bags import (
     BagDamage,
-    BagFile,
+    Chunk,
+    ChunkedFile,
     Connection,
     Message,
     check_size,
@@ -56,7 +58,7 @@ _AGAIN = (
 )
 
 
-class Mcap(BagFile):
+class Mcap(ChunkedFile):
     """A file in MCAP."""
 
     cut_hint = _AGAIN
@@ -164,6 +166,13 @@ class Mcap(BagFile):
         )
 
     def _messages(self, wanted: Collection[int] | None) -> Iterator[Message]:
+        with self._unpacking() as content:
+            yield from self._read_by(content, wanted)
+
+    def _read_by(
+        self, content: Callable[[Chunk], memoryview], wanted: Collection[int] | None
+    ) -> Iterator[Message]:
+        """Yield messages as `messages` does, of chunks that a function unpacks."""
         at, self._seen = self._start, 0
         while True:
             if at >= self._size:
@@ -180,7 +189,9 @@ class Mcap(BagFile):
                     data = memoryview(self._read(size, begin, "a message"))
                     yield Message(number, at, _content(data, at))
             elif kind == _CHUNK:
-                yield from self._of_chunk(at, begin, size, wanted)
+                chunk = Chunk(at, begin, size, {})
+                data = content(chunk) if self._is_packed(chunk) else self._content_of(chunk)
+                yield from self._of_chunk(at, data, wanted)
             at = begin + size
         if self.n_messages not in (None, self._seen):
             raise BagDamage(
@@ -189,20 +200,40 @@ class Mcap(BagFile):
                 at,
             )
 
-    def _of_chunk(
-        self, at: int, begin: int, size: int, wanted: Collection[int] | None
-    ) -> Iterator[Message]:
-        """Yield the messages of a chunk, whose record begins at byte `at`."""
-        check_size(size, at)
-        parts = _Parts(memoryview(self._read(size, begin, "a chunk")), at)
+    def _content_of(self, chunk: Chunk, most: int | None = None) -> memoryview:
+        at = chunk.at
+        check_size(chunk.size, at)
+        parts = _Parts(memoryview(self._read(chunk.size, chunk.begin, "a chunk")), at)
         _, _, stated, crc = _IN_CHUNK.unpack(parts.fixed(_IN_CHUNK.size))
         packing = parts.text("a compression")
-        data = undone(packing, parts.view(8), at, "the chunk")
+        data = undone(packing, parts.view(8), at, "the chunk", most)
         if len(data) != stated:
             raise BagDamage(f"the chunk has {len(data)} bytes, but states {stated}", at)
         # Four times as fast as zlib's.
         if crc and deflate.crc32(data) != crc:
             raise BagDamage("the chunk does not have its checksum", at)
+        return data
+
+    def _is_packed(self, chunk: Chunk) -> bool:
+        """Return whether a chunk names a compression."""
+        begin = chunk.begin + _IN_CHUNK.size
+        return any(self._read(max(0, min(4, chunk.size - _IN_CHUNK.size)), begin, "a chunk"))
+
+    def _chunks_from(self, at: int) -> Iterator[Chunk]:
+        with contextlib.suppress(BagDamage):
+            while at < self._size:
+                kind, begin, size = self._head(at)
+                if kind in (_DATA_END, _FOOTER):
+                    return
+                chunk = Chunk(at, begin, size, {})
+                if kind == _CHUNK and self._is_packed(chunk):
+                    yield chunk
+                at = begin + size
+
+    def _of_chunk(
+        self, at: int, data: memoryview, wanted: Collection[int] | None
+    ) -> Iterator[Message]:
+        """Yield the messages of a chunk that holds these data, whose record begins at a byte."""
         place = 0
         while place < len(data):
             if place + _HEAD.size > len(data):

@@ -15,6 +15,7 @@ from evreel.folders import BAG_LISTING
 from evreel.recordings.decoded import DecodedRecording
 from evreel.recordings.open import STRICT, Reading
 from evreel.recordings.pieces import Piece, Side
+from evreel.recordings.prefetch import default_threads
 from evreel.recordings.ros import bag1, db3, mcap
 from evreel.recordings.ros.bags import (
     ZSTD_START,
@@ -86,6 +87,9 @@ class RosRecording(DecodedRecording):
         Needed only if messages do not state it, but 0x0.
     reading
         How events and files that break a rule are handled.
+    threads
+        How many decompress chunks; None: one per core, at most
+        `evreel.recordings.prefetch.THREADS`. Events do not depend on it.
 
     Raises
     ------
@@ -120,7 +124,11 @@ class RosRecording(DecodedRecording):
         stream: int | str | None = None,
         sensor: Sensor | None = None,
         reading: Reading = STRICT,
+        threads: int | None = None,
     ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads={threads} is not 1 or more", path=path)
+        self._threads = default_threads() if threads is None else threads
         self._asked_topic = stream
         self._files: list[_File] = []
         self._unpacked: list[BinaryIO] = []
@@ -134,7 +142,9 @@ class RosRecording(DecodedRecording):
             raise
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files, and end the threads that read them."""
+        for file in self._files:
+            file.bag.close()
         self._close_unpacked()
         super().close()
 
@@ -195,7 +205,8 @@ class RosRecording(DecodedRecording):
             self._unpacked.append(unpacked(path))
             source = Path(self._unpacked[-1].name)
             head = head_of(source)
-        return kind_of_file(head, path)(path, source=source, salvages=salvages)
+        kind = kind_of_file(head, path)
+        return kind(path, source=source, salvages=salvages, threads=self._threads)
 
     def _choose(self) -> None:
         """Choose the topics to read."""
@@ -482,17 +493,18 @@ def open_bag(
     stream: int | str | None = None,
     sensor: Sensor | None = None,
     reading: Reading = STRICT,
+    threads: int | None = None,
 ) -> RosRecording:
     """Return a recording of the class for the files that a bag is made of.
 
     Parameters
     ----------
-    path, stream, sensor, reading
+    path, stream, sensor, reading, threads
         As `RosRecording` takes them.
     """
     first = files_of_bag(Path(path)).paths[0]
     kind = _kinds(head_of(first, plain=True), first)[1]
-    return kind(path, stream=stream, sensor=sensor, reading=reading)
+    return kind(path, stream=stream, sensor=sensor, reading=reading, threads=threads)
 
 
 def _damage(error: FieldError, topic: str, place: int) -> BagDamage:
