@@ -47,7 +47,7 @@ test-venues: ## read a release and exported events with the libraries of their h
 test-slurm: ## run the workflow on a real Slurm, which root installs from Debian if there is none (3 minutes)
 	@PYTHON="$(PYTHON)" tools/slurm.sh
 SEED ?= $$RANDOM
-test-faults: setup ## disturb runs at random in every way (12 minutes; FAULTS=20 of them, KINDS=… only)
+test-faults: setup ## disturb runs at random in every way (9 minutes; FAULTS=20 of them, KINDS=… only)
 	@cd tests && PATH="$(CURDIR)/$(BIN):$$PATH" python -m faults $(FAULTS:%=--turns %) --seed $(SEED) $(KINDS)
 
 train: ## build two releases of simulated recordings, train on them, and compare with trivial baselines
