@@ -212,6 +212,18 @@ def test_zstandard__holds_what_the_text_does(tmp_path):
     assert "it has a byte 0" in refused(binary, kind=UnknownFormatError)
 
 
+def test_zstandard__of_a_text_is_no_bag_whatever_is_stated(tmp_path):
+    path = written(tmp_path, zstandard.compress(b"5 1 1 1\n"), "e.zst")
+    reading = Reading(columns="t[us], x, y, p")
+    assert open_recording(path, sensor=Sensor(9, 9), format="text", reading=reading).close() is None
+    with pytest.raises(RecordingError, match=r"is text, but its format is stated to be rosbag\."):
+        open_recording(path, sensor=Sensor(9, 9), format="rosbag", reading=reading)
+    empty = written(tmp_path, zstandard.compress(b""), "n.zst")
+    assert "has no bytes" in refused(empty)
+    with open_recording(empty, sensor=Sensor(9, 9), reading=reading) as recording:
+        assert recording.format == "text"
+
+
 def test_damaged_zstandard__is_an_error_and_salvaged_up_to_it(tmp_path):
     rows = [(t, t % 240, t % 180, t % 2) for t in range(90_000)]
     checked = zstandard.ZstdCompressor(write_checksum=True)

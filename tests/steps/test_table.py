@@ -15,6 +15,7 @@ from evreel import cli, steps
 from evreel.checks.run import check
 from evreel.errors import AnnotationError, EvreelError, RecordingError, UsageError
 from evreel.files.boxes import read_boxes, read_published_boxes, write_boxes
+from evreel.folders import listing_of
 from evreel.layout import BOX_DTYPE
 from support import random_events
 from support.stores import store_of
@@ -116,6 +117,28 @@ def test_table__takes_the_files_and_boxes_that_it_is_told(tmp_path, caplog):
     assert "If these are classes" not in caplog.text
     with pytest.raises(RecordingError, match="No file in it fits --files 'x/\\*', or none that"):
         steps.table(folder, tmp_path / "none.tsv", sensor="20x20", files="x/*")
+
+
+def test_table__lists_a_folder_of_files_as_one_recording_where_columns_are_said(tmp_path, caplog):
+    caplog.set_level("INFO")
+    for side in ("left", "right"):
+        folder = tmp_path / "train" / side / "events"
+        folder.mkdir(parents=True)
+        for k in range(3):
+            columns = {name: np.arange(4) for name in ("timestamp", "x", "y", "polarity")}
+            np.savez(folder / f"{k}.npz", **columns | {"timestamp": len(side) * k + np.arange(4)})
+    arguments = ["table", str(tmp_path), "--columns", "bs-ergb", "-o"]
+    assert cli.main([*arguments, str(tmp_path / "each.tsv")]) == 0
+    assert len(rows_of(tmp_path / "each.tsv")) == 6
+    assert "has 3 files whose names differ by their numbers" in caplog.text
+    assert "name the folder: --files 'train/left/events'" in caplog.text
+    caplog.clear()
+    out = tmp_path / "whole.tsv"
+    assert cli.main([*arguments, str(out), "--files", "*/*/events"]) == 0
+    assert [row["id"] for row in rows_of(out)] == ["left", "right"]
+    assert "differ by their numbers" not in caplog.text
+    assert rows_of(out)[0]["md5"] == listing_of(tmp_path / "train/left/events").md5
+    assert rows_of(out)[0]["source"].endswith("train/left/events")
 
 
 def test_table__notes_the_columns_by_which_files_are_recordings(tmp_path, caplog):

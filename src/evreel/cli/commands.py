@@ -210,7 +210,8 @@ def info(options: Options) -> int:
         "--files",
         metavar="PATTERN",
         help="which files are recordings, by their paths in the folder: "
-        "'*/*/events/left/events.h5'; default: all",
+        "'*/*/events/left/events.h5'; with --columns also which folders, each of many files: "
+        "'*/events'; default: all files",
     ),
     option(
         "--boxes",

@@ -415,7 +415,9 @@ def _opened(
         raise undeclared(path, found.name)
     own = {"threads": threads} if found.threaded else {}
     reader: Recording = opener(path, stream=stream, sensor=sensor, reading=reading, **own)
-    if stated not in (None, found.family, reader.format):
+    others = [form for form in FORMATS if form.family != found.family]
+    family = "" if any(reader.format in form.formats for form in others) else found.family
+    if stated not in (None, family, reader.format):
         reader.close()
         raise _contradiction(path, stated or "", f"is {reader.format}")
     if sensor is not None and reader.sensor != sensor:

@@ -230,7 +230,7 @@ def open_folder(
     npz, npy = ([file for file in found if file.suffix.lower() == end] for end in (".npz", ".npy"))
     names = [file.stem for file in npy]
     are_columns = _are_columns(declaration(reading.columns), names)
-    if npy and (are_columns or not (npz or _is_series(names))):
+    if npy and (are_columns or not (npz or are_numbered(names))):
         return NpyFolderRecording(path, reading=reading, **options)
     if npz and npy:
         raise UnknownFormatError(
@@ -279,6 +279,17 @@ def missing(names: Sequence[str]) -> int:
     return lost if lost < len(numbers) else 0
 
 
+def are_numbered(names: Sequence[str]) -> bool:
+    """Return whether names have numbers, and are the same but for these.
+
+    Examples
+    --------
+    >>> are_numbered(["7.npz", "10.npz"]), are_numbered(["a7.npz", "b9.npz"])
+    (True, False)
+    """
+    return len({_DIGITS.sub("0", name) for name in names}) == 1 and bool(_DIGITS.search(names[0]))
+
+
 def _key(name: str) -> tuple[Any, ...]:
     """Return what a file's name is sorted by: texts and numbers in turn, a text first."""
     parts = _DIGITS.split(Path(_unpacked(name)).stem)
@@ -298,11 +309,6 @@ def _are_columns(said: Declaration, names: Sequence[str]) -> bool:
     if said.order:
         return isinstance(columns_by_name(names), dict)
     return any(column.name in names for column in said.columns.values())
-
-
-def _is_series(names: Sequence[str]) -> bool:
-    """Return whether names have numbers, and are the same but for these."""
-    return len({_DIGITS.sub("0", name) for name in names}) == 1 and bool(_DIGITS.search(names[0]))
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -399,7 +399,9 @@ def open_zstd(path: str | Path, *, reading: Reading, **options: Any) -> DecodedR
     path = Path(path)
     inner = Path(path.stem) if path.suffix.lower() in PACKED_SUFFIXES else path
     head = head_of(path, plain=True)
-    is_text = inner.suffix.lower() in TEXT_SUFFIXES or (bool(head) and b"\0" not in head)
+    is_text = inner.suffix.lower() in TEXT_SUFFIXES or (
+        b"\0" not in head and (bool(head) or reading.columns is not None)
+    )
     if is_text and not is_bag(head):
         return TextRecording(path, reading=reading, **options)
     if reading.columns is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,7 +53,8 @@ def table(
         Size of all as ``WIDTHxHEIGHT`` px, for recordings that do not state it.
     files
         Pattern, as `evreel.samples.pattern.Pattern` takes it, for paths in the folder; only files
-        that it fits are recordings. None takes all: ``*/*/events/left/events.h5``.
+        that it fits are recordings: ``*/*/events/left/events.h5``. Where columns are said, a folder
+        that it fits is one recording: ``*/events``. None takes all files.
     boxes
         Where a recording's boxes are, as a path from the recording's folder; None takes
         ``…_bbox.npy`` beside it.
@@ -89,10 +91,14 @@ def table(
     found: list[Path] = []
     sizeless: set[Path] = set()
     left_out: list[Path] = []
-    for place in _files_below(root):
+
+    def is_wanted(place: Path) -> bool:
+        return wanted is not None and wanted.of(place.relative_to(root).as_posix()) is not None
+
+    for place in _files_below(root, lambda folder: columns is not None and is_wanted(folder)):
         if place.name.endswith(OF_BOXES) or place.absolute() == Path(output).absolute():
             continue
-        if wanted is not None and wanted.of(place.relative_to(root).as_posix()) is None:
+        if wanted is not None and not is_wanted(place):
             continue
         try:
             with open_recording(place, reading=reading) as recording:
@@ -179,6 +185,8 @@ def table(
     n = len(kept.ids) + len(rows)
     how = f"; {len(rows)} added, {len(kept.ids)} kept as they are" if kept.is_there else ""
     LOG.info("%s: %s%s", Path(output).name, counted(n, "recording"), how)
+    if columns is not None:
+        _tell_of_series(root, new)
     if boxes is None:
         _tell_of_classes(root, new)
     LOG.info(
@@ -188,18 +196,21 @@ def table(
     return n
 
 
-def _files_below(root: Path) -> Iterator[Path]:
-    """Yield the files of a folder, and folders in it that are bags, in the order of their paths."""
-    bags = set[Path]()
+def _files_below(root: Path, is_one: Callable[[Path], object]) -> Iterator[Path]:
+    """Yield the files of a folder, and folders in it that are bags, in the order of their paths.
+
+    So are other folders that are one recording, as a function tells.
+    """
+    whole = set[Path]()
     for place in sorted(root.rglob("*")):
         inside = place.relative_to(root)
         hidden = any(part.startswith(".") for part in inside.parts)
         made = any((root / above / SCRATCH).is_dir() for above in inside.parents)
-        if hidden or made or not bags.isdisjoint(place.parents):
+        if hidden or made or not whole.isdisjoint(place.parents):
             continue
-        if place.is_dir() and bag_of(place) is not None:
-            bags.add(place)
-        if place.is_file() or place in bags:
+        if place.is_dir() and (bag_of(place) is not None or is_one(place)):
+            whole.add(place)
+        if place.is_file() or place in whole:
             yield place
 
 
@@ -296,6 +307,22 @@ def _boxes_of(place: Path, boxes: str | None = None) -> Path:
         # Where a link is on the way, ".." leads elsewhere.
         return short if short.exists() and there.exists() and short.samefile(there) else there
     return place.with_name(place.stem.removesuffix("_td") + BOXES_SUFFIX)
+
+
+def _tell_of_series(root: Path, places: Sequence[Path]) -> None:
+    """Say how the files of a folder are listed as one recording, if they may be one."""
+    from evreel.recordings.series import are_numbered
+
+    files = [place for place in places if place.is_file()]
+    for folder, inside in itertools.groupby(files, lambda place: place.parent):
+        names = [place.name for place in inside]
+        if len(names) > 1 and folder != root and are_numbered(names):
+            LOG.info(
+                "%s has %d files whose names differ by their numbers. If they are parts of one "
+                "recording, name the folder: --files %r",
+                *(folder, len(names), folder.relative_to(root).as_posix()),
+            )
+            return
 
 
 def _tell_of_classes(root: Path, places: Sequence[Path]) -> None:
