@@ -26,11 +26,14 @@ demo: ## build the demo release from the recordings under demo/
 # One process more than cores: tests wait for the programs that they start. What Python makes of each
 # file is kept, also where PYTHONDONTWRITEBYTECODE is set: each of these processes would make it again.
 PYTEST = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
-test: setup ## run the tests of the package, and a short form of test-faults
-	@$(PYTEST)
+# Modules of minutes, which need no workflow.
+LONG = $(addprefix tests/, checks/test_looked.py kernels/test_cache.py release/test_origins.py steps/test_memory.py steps/test_parts.py)
 
-test-workflow: setup ## run the workflow in every way, and what README, docs and configs/ show, as written
-	@$(PYTEST) tests/workflow
+test: setup ## run the tests of the package, and a short form of test-faults
+	@$(PYTEST) $(LONG:%=--ignore=%)
+
+test-workflow: setup ## run the workflow in every way, what README, docs and configs/ show, as written, and the longest other tests
+	@$(PYTEST) tests/workflow $(LONG)
 
 test-torch: ## run the tests of what needs PyTorch, in an environment of its own
 	@PYTHON="$(PYTHON)" TORCH=yes tools/setup.sh
