@@ -18,9 +18,10 @@ setup: ## install what development needs, at the locked versions, into .venv
 setup-slurm: ## install what runs the workflow on a Slurm cluster into .venv-slurm
 	@PYTHON="$(PYTHON)" SLURM=yes tools/setup.sh --no-default-groups --group workflow --extra slurm
 
+# One job more than cores: in a new clone, one waits while another compiles the kernel of both.
 demo: ## build the demo release from the recordings under demo/
 	@PYTHON="$(PYTHON)" tools/setup.sh --no-default-groups --group workflow
-	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $(CORES)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores $$(($(CORES) + 1))
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/tour.sh
 
 # One process more than cores: tests wait for the programs that they start. What Python makes of each
