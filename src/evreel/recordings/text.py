@@ -329,12 +329,13 @@ class _Zstandard:
             if self._frame is None:
                 undo = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
                 self._frame = undo.decompressobj()
-            fed, self._fed = self._fed[:_FED_BYTES], self._fed[_FED_BYTES:]
+            fed = self._fed[:_FED_BYTES]
             self._plain = memoryview(self._frame.decompress(fed))
+            used = len(fed)
             if self._frame.eof:
-                # What follows it is of the next frame.
-                self._fed = memoryview(self._frame.unused_data + bytes(self._fed))
+                used -= len(self._frame.unused_data)  # which is of the next frame
                 self._frame = None
+            self._fed = self._fed[used:]
         part, self._plain = self._plain[:size], self._plain[size:]
         return part
 
