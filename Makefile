@@ -27,8 +27,9 @@ demo: ## build the demo release from the recordings under demo/
 # One process more than cores: tests wait for the programs that they start. What Python makes of each
 # file is kept, also where PYTHONDONTWRITEBYTECODE is set: each of these processes would make it again.
 PYTEST = PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE= pytest -n $$(($(CORES) + 1)) --dist loadscope --no-loadscope-reorder
-# Modules of minutes, which need no workflow.
-LONG = $(addprefix tests/, checks/test_looked.py kernels/test_cache.py release/test_origins.py steps/test_memory.py steps/test_parts.py)
+# The modules that take longest, but for those of decoding and of faults.
+LONG = $(addprefix tests/, checks/test_looked.py exports/test_exports.py files/test_slices.py kernels/test_cache.py \
+	release/test_open.py release/test_origins.py steps/test_memory.py steps/test_parts.py)
 
 test: setup ## run the tests of the package, and a short form of test-faults
 	@$(PYTEST) $(LONG:%=--ignore=%)
